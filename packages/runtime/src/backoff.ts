@@ -8,9 +8,7 @@ export type Backoff = { baseMs: number; capMs: number }
  * not come back together (AWS Architecture Blog, "Exponential Backoff And Jitter"). `attempt` counts
  * the failures so far, from 1.
  */
-export function fullJitter(
-  options: Backoff & { attempt: number; random?: () => number },
-): number {
+export function fullJitter(options: Backoff & { attempt: number; random?: () => number }): number {
   const { attempt, baseMs, capMs, random = Math.random } = options
   return Math.round(random() * Math.min(capMs, baseMs * 2 ** (attempt - 1)))
 }

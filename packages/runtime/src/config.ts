@@ -31,7 +31,9 @@ function describeIssue(
 ): string[] {
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => `${key}: is not known`)
   const variable = String(issue.path[0] ?? '(environment)')
-  return [`${issue.path.join('.') || variable}: ${issue.message}, ${shown(variable, env[variable])}`]
+  return [
+    `${issue.path.join('.') || variable}: ${issue.message}, ${shown(variable, env[variable])}`,
+  ]
 }
 
 function shown(variable: string, value: string | undefined): string {
@@ -166,7 +168,7 @@ export const databaseConfig = {
 
 /** One line a setting: name, default, description. For `--help`. */
 export function describeConfig(schema: z.ZodType): string {
-  if (!(schema instanceof z.ZodObject)) return '(this schema does not list its settings)'
+  if (!isObjectSchema(schema)) return '(this schema does not list its settings)'
   const rows = Object.entries(schema.shape).map(([name, field]) => describeSetting(name, field))
   const nameWidth = Math.max(...rows.map((row) => row.name.length))
   const needWidth = Math.max(...rows.map((row) => row.need.length))
@@ -175,11 +177,15 @@ export function describeConfig(schema: z.ZodType): string {
     .join('\n')
 }
 
+function isObjectSchema(schema: z.ZodType): schema is z.ZodObject<Record<string, z.ZodType>> {
+  return schema instanceof z.ZodObject
+}
+
 function describeSetting(
   name: string,
-  field: z.core.$ZodType,
+  field: z.ZodType,
 ): { name: string; need: string; about: string } {
-  const about = z.globalRegistry.get(field)?.description ?? ''
+  const about = field.description ?? ''
   if (field instanceof z.ZodDefault) {
     return { name, need: `default ${String(field.def.defaultValue)}`, about }
   }

@@ -37,7 +37,8 @@ export function classify(error: unknown): FailureClass {
   if (error instanceof AppError) return error.retry
   if (!(error instanceof Error)) return 'transient-message'
   const state = sqlState(error)
-  if (state) return permanentSqlClasses.has(state.slice(0, 2)) ? 'permanent' : 'transient-everything'
+  if (state)
+    return permanentSqlClasses.has(state.slice(0, 2)) ? 'permanent' : 'transient-everything'
   if (isConnectionError(error)) return 'transient-everything'
   return 'transient-message'
 }

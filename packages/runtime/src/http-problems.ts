@@ -127,8 +127,11 @@ function isFastifyError(error: unknown): error is FastifyError {
 
 // FST_ERR_CTP_INVALID_JSON_BODY → invalid-json-body
 function codeOf(error: Error, status: number): string {
-  if (isFastifyError(error) && /^FST_ERR_/.test(error.code)) {
-    return error.code.replace(/^FST_ERR_(CTP_)?/, '').toLowerCase().replaceAll('_', '-')
+  if (isFastifyError(error) && error.code.startsWith('FST_ERR_')) {
+    return error.code
+      .replace(/^FST_ERR_(CTP_)?/, '')
+      .toLowerCase()
+      .replaceAll('_', '-')
   }
   return (STATUS_CODES[status] ?? 'error').toLowerCase().replaceAll(' ', '-')
 }

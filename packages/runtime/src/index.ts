@@ -55,3 +55,4 @@ export {
   sqlState,
   unreachable,
 } from './errors.ts'
+export { createGroupCommit, type GroupCommit } from './group-commit.ts'

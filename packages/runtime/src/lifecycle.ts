@@ -73,7 +73,9 @@ export function createLifecycle(
         // A start that a stop interrupts may well fail; it is the stop's answer that counts then.
         if (stopped !== undefined) return
         stopped = within(shutdownTimeoutMs, stopAll())
-        await stopped.catch((stopError: unknown) => logger.error({ err: stopError }, 'after a failed start'))
+        await stopped.catch((stopError: unknown) =>
+          logger.error({ err: stopError }, 'after a failed start'),
+        )
         throw error
       }
     },

@@ -10,7 +10,7 @@ export type ServiceProcess = {
   logger: Logger
   health: Health
   /** Ends the process with 1, after an ordered stop: for what may not go on silently. */
-  fatal(error: unknown): void
+  fatal: (error: unknown) => void
 }
 
 /** What a process runs. A `Lifecycle` is one. */
@@ -64,13 +64,9 @@ function configOrExit<C>(name: string, schema: z.ZodType<C>): C {
   }
 }
 
-type Edge = { runs(service: Service): void; fatal(error: unknown): void }
+type Edge = { runs: (service: Service) => void; fatal: (error: unknown) => void }
 
-function createEdge(options: {
-  logger: Logger
-  health: Health
-  shutdownTimeoutMs: number
-}): Edge {
+function createEdge(options: { logger: Logger; health: Health; shutdownTimeoutMs: number }): Edge {
   const { logger, health, shutdownTimeoutMs } = options
   let service: Service | undefined
   let exitCode = 0

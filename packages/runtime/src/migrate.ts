@@ -100,7 +100,9 @@ export async function runMigrateMain(folder: string): Promise<void> {
     const { MIGRATION_DATABASE_URL: url } = readConfig(schema, process.env)
     const { applied, total } = await migrate({ url, folder })
     const what = applied.length === 0 ? 'nothing new' : `applied ${applied.join(', ')}`
-    process.stdout.write(`migrations of ${new URL(url).pathname.slice(1)}: ${what}, ${total} in all\n`)
+    process.stdout.write(
+      `migrations of ${new URL(url).pathname.slice(1)}: ${what}, ${total} in all\n`,
+    )
   } catch (error) {
     process.stderr.write(`migrate: ${explain(error)}\n`)
     process.exitCode = 1

@@ -1,0 +1,30 @@
+import { z } from 'zod'
+
+/** Money is integer minor units with a currency: 1999 and EUR are 19.99 euro. */
+export const amountMinor = z.int().nonnegative()
+export const currency = z.string().regex(/^[A-Z]{3}$/, 'expected an ISO 4217 code such as EUR')
+export const orderId = z.uuidv7()
+export const sku = z.string().min(1).max(64)
+export const quantity = z.int().positive().max(1_000_000)
+
+export const line = z.object({ sku, quantity })
+export type Line = z.infer<typeof line>
+
+export const pricedLine = z.object({ sku, quantity, unitPriceMinor: amountMinor })
+export type PricedLine = z.infer<typeof pricedLine>
+
+/** What the customer pays and how. `paymentRef` is an opaque token that only the gateway understands. */
+export const payment = z.object({ amountMinor, currency, paymentRef: z.string().min(1).max(200) })
+export type Payment = z.infer<typeof payment>
+
+/** Why an order was undone. */
+export const cancelReason = z.enum([
+  'out-of-stock',
+  'payment-declined',
+  'customer-request',
+  'deadline-passed',
+])
+export type CancelReason = z.infer<typeof cancelReason>
+
+export const priority = z.enum(['standard', 'express'])
+export type Priority = z.infer<typeof priority>

@@ -1,0 +1,81 @@
+export {
+  type BodyOf,
+  type BodyReading,
+  type CommandHeaders,
+  type ComposedMessage,
+  compose,
+  type Contract,
+  type Destination,
+  defineContract,
+  type Origin,
+  type Outgoing,
+  outgoing,
+  qualify,
+  readBody,
+  upcast,
+} from './contract.ts'
+export {
+  type Coordination,
+  coordination,
+  type Direction,
+  direction,
+  type Envelope,
+  envelope,
+  type Message,
+  newMessageId,
+  parseType,
+} from './envelope.ts'
+export {
+  amountMinor,
+  type CancelReason,
+  cancelReason,
+  currency,
+  type Line,
+  line,
+  orderId,
+  type Payment,
+  type PricedLine,
+  payment,
+  pricedLine,
+  priority,
+  type Priority,
+  quantity,
+  sku,
+} from './fields.ts'
+export {
+  type EnvelopeReading,
+  fromHeaders,
+  headerPrefix,
+  toHeaders,
+  type Transport,
+  typeFromHeaders,
+} from './headers.ts'
+export {
+  type StockRejectedV1,
+  type StockReleasedV1,
+  type StockReservedV1,
+  type StockShippedV1,
+  stockRejectedV1,
+  stockReleasedV1,
+  stockReservedV1,
+  stockShippedV1,
+} from './inventory-events.ts'
+export {
+  type OrderCancelledV1,
+  type OrderCancellingV1,
+  type OrderConfirmedV1,
+  type OrderPlacedV1,
+  orderCancelledV1,
+  orderCancellingV1,
+  orderConfirmedV1,
+  orderPlacedV1,
+} from './order-events.ts'
+export {
+  type PaymentCapturedV1,
+  type PaymentDeclinedV1,
+  type PaymentRefundedV1,
+  paymentCapturedV1,
+  paymentDeclinedV1,
+  paymentRefundedV1,
+} from './payment-events.ts'
+export { deadLetterQueue, type Queue, queues, type Topic, topics } from './topology.ts'

@@ -1,0 +1,2 @@
+export { claim } from './inbox.ts'
+export { idempotencyKey, inbox } from './tables.ts'

@@ -1,0 +1,39 @@
+import { type ComposedMessage, compose, type Origin, type Outgoing } from '@edp/event-schemas'
+import { noRow, statement, type Tx } from '@edp/runtime'
+
+// The ids are drawn after the sort, so the rows of a transaction keep the order in which they were enqueued.
+const insertOutbox = statement(
+  'outbox_insert',
+  noRow,
+  `insert into outbox (transport, message_id, destination, key, type, payload, headers)
+   select transport, message_id, destination, key, type, payload, headers
+   from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::json[], $7::json[])
+     with ordinality as m (transport, message_id, destination, key, type, payload, headers, position)
+   order by position`,
+)
+
+/**
+ * Sends messages with the transaction: they are published at least once when it commits and never when it does not.
+ * Messages of one key are published in the order in which their transactions commit, as long as the transactions of that
+ * key lock a common row before they enqueue. The rows are written at the commit, all in one statement.
+ * @throws z.ZodError when a body does not fit its contract
+ */
+export function enqueue(tx: Tx, messages: readonly Outgoing[], origin: Origin): void {
+  if (messages.length === 0) return
+  tx.collect(
+    insertAll,
+    messages.map((message) => compose(message, origin)),
+  )
+}
+
+function insertAll(tx: Tx, messages: ComposedMessage[]): Promise<number> {
+  return tx.execute(insertOutbox, [
+    messages.map((message) => message.transport),
+    messages.map((message) => message.id),
+    messages.map((message) => message.destination),
+    messages.map((message) => message.key),
+    messages.map((message) => message.type),
+    messages.map((message) => message.payload),
+    messages.map((message) => JSON.stringify(message.headers)),
+  ])
+}

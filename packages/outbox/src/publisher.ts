@@ -1,0 +1,20 @@
+import type { AppError } from '@edp/runtime'
+
+/** A row of the outbox as the relay reads it: the payload stays text, nothing of it is parsed. */
+export interface OutboxRow {
+  readonly id: number
+  readonly messageId: string
+  readonly destination: string
+  readonly key: string
+  readonly type: string
+  readonly payload: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** What a broker said of a batch: for each message, in order, `undefined` when acknowledged, else why not. */
+export type PublishOutcome = readonly (AppError | undefined)[]
+
+/** Puts messages on a broker. A message that is not acknowledged may nevertheless have arrived. */
+export interface Publisher {
+  publish(rows: readonly OutboxRow[]): Promise<PublishOutcome>
+}

@@ -1,0 +1,61 @@
+/** Adds an item to the next group and resolves with its result once the group is committed. */
+export type GroupCommit<Item, Result> = (item: Item) => Promise<Result>
+
+interface Waiting<Item, Result> {
+  item: Item
+  resolve: (result: Result) => void
+  reject: (error: unknown) => void
+}
+
+/**
+ * Groups work that arrives one by one into few transactions: what waited while all lanes were busy goes into one call of
+ * `run`, without any timer, so an idle service adds no latency and a busy one pays for its commits once a group (the
+ * group commit of databases). A group that fails runs again one by one, so that only the broken item is affected.
+ *
+ * `run` gets 1 to `groupMax` items and gives a result for each, in order; it must be one transaction.
+ */
+export function createGroupCommit<Item, Result>(options: {
+  lanes: number
+  groupMax: number
+  run: (items: readonly Item[]) => Promise<readonly Result[]>
+}): GroupCommit<Item, Result> {
+  const { groupMax, run } = options
+  const queue: Waiting<Item, Result>[] = []
+  let freeLanes = options.lanes
+
+  const settle = async (group: readonly Waiting<Item, Result>[]): Promise<void> => {
+    try {
+      const results = await run(group.map((waiting) => waiting.item))
+      for (const [index, waiting] of group.entries()) {
+        waiting.resolve(resultAt(results, index))
+      }
+    } catch (error) {
+      const [only] = group
+      if (group.length === 1 && only) only.reject(error)
+      else for (const waiting of group) await settle([waiting])
+    }
+  }
+
+  const drain = async (): Promise<void> => {
+    freeLanes -= 1
+    while (queue.length > 0) {
+      const group = queue.splice(0, groupMax)
+      // More than one group waits: another lane takes the next.
+      if (queue.length > 0 && freeLanes > 0) void drain()
+      await settle(group)
+    }
+    freeLanes += 1
+  }
+
+  return (item) =>
+    new Promise((resolve, reject) => {
+      queue.push({ item, resolve, reject })
+      // Not at once: requests that were parsed in the same tick belong in one group.
+      if (freeLanes > 0 && queue.length === 1) setImmediate(() => freeLanes > 0 && void drain())
+    })
+}
+
+function resultAt<Result>(results: readonly Result[], index: number): Result {
+  if (index >= results.length) throw new Error(`a group gave ${results.length} results only`)
+  return results[index] as Result
+}

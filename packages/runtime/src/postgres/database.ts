@@ -1,0 +1,110 @@
+import pg from 'pg'
+import { isConnectionError } from '../errors.ts'
+import { Tx } from './tx.ts'
+
+// int8 as a number: our ids and amounts stay below 2^53. Set once, for every connection of the process.
+pg.types.setTypeParser(pg.types.builtins.INT8, (text) => {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value)) throw new RangeError(`int8 ${text} is beyond 2^53 - 1`)
+  return value
+})
+
+export interface DatabaseOptions {
+  url: string
+  /** Shown in pg_stat_activity. */
+  applicationName: string
+  /** Connections at most; default 4. */
+  poolMax?: number
+  /** Told about a lost connection; the pool replaces it. */
+  onConnectionError?: (error: Error) => void
+  /** Waiting for a lock ends with 55P03 after this. Default 3000. */
+  lockTimeoutMs?: number
+  /** Default 6000. */
+  statementTimeoutMs?: number
+  /**
+   * Default 8000: below the Kafka session time-out of 10 s, so that the transaction of a process that was stopped has
+   * ended when another takes over its partitions.
+   */
+  transactionTimeoutMs?: number
+}
+
+/** A pool of pipelined connections on which every write transaction of a service runs. */
+export interface Database {
+  /**
+   * Runs `work` in one transaction and commits. When it throws, everything is rolled back and the first error thrown.
+   * A commit whose answer was lost is an error too: the outcome is then unknown to the caller.
+   */
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>
+  /** An ordinary pool for drizzle's read queries: never the pipelined connections. */
+  readonly reads: pg.Pool
+  /** @throws when Postgres does not answer */
+  ping(): Promise<void>
+  end(): Promise<void>
+}
+
+/** Opens a database. Connections are made when they are first needed. */
+export function openDatabase(options: DatabaseOptions): Database {
+  const writes = openPool(options, true)
+  const reads = openPool(options, false)
+  return {
+    reads,
+    transaction: (work) => transaction(writes, work),
+    ping: async () => {
+      await reads.query('select 1')
+    },
+    end: async () => {
+      await Promise.all([writes.end(), reads.end()])
+    },
+  }
+}
+
+function openPool(options: DatabaseOptions, pipeline: boolean): pg.Pool {
+  const transactionTimeoutMs = options.transactionTimeoutMs ?? 8000
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    application_name: options.applicationName,
+    max: options.poolMax ?? 4,
+    pipeline,
+    connectionTimeoutMillis: 5000,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+    lock_timeout: options.lockTimeoutMs ?? 3000,
+    statement_timeout: options.statementTimeoutMs ?? 6000,
+    idle_in_transaction_session_timeout: transactionTimeoutMs,
+    options: `-c transaction_timeout=${transactionTimeoutMs}`,
+  })
+  // Without a handler on the pool and on every client, a failover would end the process.
+  const onError = options.onConnectionError ?? (() => undefined)
+  pool.on('error', onError)
+  pool.on('connect', (client) => {
+    client.on('error', onError)
+  })
+  return pool
+}
+
+async function transaction<T>(pool: pg.Pool, work: (tx: Tx) => Promise<T>): Promise<T> {
+  const client = await pool.connect()
+  const tx = new Tx(client)
+  try {
+    tx.begin()
+    const result = await work(tx)
+    await tx.commit()
+    client.release()
+    return result
+  } catch (error) {
+    const first = await rollback(client, tx, error)
+    throw first
+  }
+}
+
+// A connection whose rollback failed, or that was lost, is not given back to the pool.
+async function rollback(client: pg.PoolClient, tx: Tx, error: unknown): Promise<unknown> {
+  try {
+    const first = await tx.rollback(error)
+    client.release(isConnectionError(first))
+    return first
+  } catch {
+    client.release(true)
+    return tx.firstError ?? error
+  }
+}

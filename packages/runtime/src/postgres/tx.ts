@@ -1,0 +1,132 @@
+import type pg from 'pg'
+import { AppError } from '../errors.ts'
+import type { Statement } from './statement.ts'
+
+/** Writes what was collected in a transaction, in one statement, just before its commit. */
+export type Flush<Item> = (tx: Tx, items: Item[]) => Promise<unknown>
+
+interface Collected {
+  flush: () => Promise<unknown>
+  items: unknown[]
+}
+
+const checkRows = process.env['NODE_ENV'] !== 'production'
+
+/**
+ * One READ COMMITTED transaction on a pipelined connection. Statements are sent at once, without waiting for the answer
+ * of the one before; the server runs them in order. Whoever was handed a Tx neither begins nor commits.
+ */
+export class Tx {
+  readonly #client: pg.ClientBase
+  readonly #pending: Promise<unknown>[] = []
+  readonly #collected = new Map<unknown, Collected>()
+  #firstError: unknown
+
+  constructor(client: pg.ClientBase) {
+    this.#client = client
+  }
+
+  /**
+   * Runs a statement. Need not be awaited when nothing depends on its rows: `commit` awaits it.
+   * @throws the Postgres error, or the one of an earlier statement that made this one fail
+   */
+  run<Row>(statement: Statement<Row>, values: readonly unknown[] = []): Promise<Row[]> {
+    return this.#send(statement, values).then((result) => readRows(statement, result.rows))
+  }
+
+  /** Like `run`, for a statement that returns no rows: how many it touched. */
+  execute(statement: Statement<never>, values: readonly unknown[] = []): Promise<number> {
+    return this.#send(statement, values).then((result) => result.rowCount ?? 0)
+  }
+
+  /**
+   * Keeps items until the commit, where one call of `flush` gets all of them, in the order in which they came. This is
+   * how outbox rows go last and in one statement.
+   */
+  collect<Item>(flush: Flush<Item>, items: readonly Item[]): void {
+    const collected = this.#collected.get(flush)
+    if (collected) {
+      collected.items.push(...items)
+      return
+    }
+    const all: Item[] = [...items]
+    this.#collected.set(flush, { items: all, flush: () => flush(this, all) })
+  }
+
+  /** For `transaction` alone. */
+  begin(): void {
+    this.#track(this.#client.query('begin isolation level read committed'))
+  }
+
+  /**
+   * For `transaction` alone. Sends what was collected and the COMMIT, and awaits everything.
+   * @throws when any statement failed, or when the answer to COMMIT was not COMMIT: pg reports the rollback of a failed
+   * transaction as a success with another tag
+   */
+  async commit(): Promise<void> {
+    // A flush sends its statement before it awaits, so the COMMIT goes out behind it in the same round trip.
+    for (const { flush } of this.#collected.values()) this.#track(flush())
+    const answer = this.#track(this.#client.query('commit'))
+    await this.#settle()
+    if (this.#firstError !== undefined) throw this.#firstError
+    const { command } = await answer
+    if (command !== 'COMMIT') {
+      throw new AppError('commit-refused', `COMMIT was answered with ${command}`, {
+        retry: 'transient-everything',
+      })
+    }
+  }
+
+  /** For `transaction` alone. Waits for what is in flight, then rolls back; gives back the error that came first. */
+  async rollback(error: unknown): Promise<unknown> {
+    await this.#settle()
+    const first = this.#firstError ?? error
+    await this.#client.query('rollback')
+    return first
+  }
+
+  /** The error that failed the transaction, if one did. */
+  get firstError(): unknown {
+    return this.#firstError
+  }
+
+  #send(statement: Statement, values: readonly unknown[]): Promise<pg.QueryResult> {
+    return this.#track(
+      this.#client.query({ name: statement.name, text: statement.sql, values: [...values] }),
+    )
+  }
+
+  // Every promise gets a handler when it is issued: one that nobody awaits yet would end the process.
+  #track<T>(promise: Promise<T>): Promise<T> {
+    const tracked = promise.catch((error: unknown) => {
+      this.#firstError ??= error
+      throw this.#firstError
+    })
+    tracked.catch(() => undefined)
+    this.#pending.push(tracked)
+    return tracked
+  }
+
+  async #settle(): Promise<void> {
+    let settled = 0
+    while (settled < this.#pending.length) {
+      settled = this.#pending.length
+      await Promise.allSettled(this.#pending)
+    }
+  }
+}
+
+function readRows<Row>(statement: Statement<Row>, rows: unknown[]): Row[] {
+  if (checkRows) for (const row of rows) checkRow(statement, row)
+  return rows as Row[]
+}
+
+function checkRow(statement: Statement, row: unknown): void {
+  const reading = statement.row.safeParse(row)
+  if (reading.success) return
+  throw new AppError(
+    'unexpected-row',
+    `statement ${statement.name} returned another row than it declares: ${reading.error.message}`,
+    { retry: 'permanent' },
+  )
+}

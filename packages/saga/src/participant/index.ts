@@ -1,0 +1,13 @@
+export {
+  type DoVerdict,
+  formatStep,
+  judgeDo,
+  judgeUndo,
+  type LedgerRow,
+  settle,
+  type StepKey,
+  type StepOutcome,
+  type UndoVerdict,
+} from './ledger.ts'
+export { claimSteps, saveSteps } from './store.ts'
+export { stepLedger } from './tables.ts'

@@ -1,0 +1,114 @@
+import { noRow, statement, type Tx } from '@edp/runtime'
+import { z } from 'zod'
+import { formatStep, type LedgerRow, type StepKey } from './ledger.ts'
+
+const keyRow = z.object({ saga_id: z.string(), step: z.string(), direction: z.enum(['do', 'undo']) })
+const ledgerRow = keyRow.extend({
+  outcome: z.enum(['started', 'ok', 'refused', 'tombstone']),
+  reply: z.unknown(),
+})
+
+const insertClaims = statement(
+  'step_ledger_claim',
+  keyRow,
+  `insert into step_ledger (saga_id, step, direction, outcome)
+   select saga_id, step, 'do', outcome
+   from unnest($1::uuid[], $2::text[], $3::text[]) as c (saga_id, step, outcome)
+   order by saga_id, step
+   on conflict do nothing
+   returning saga_id, step, direction`,
+)
+
+// A statement of its own after the insert: only a later snapshot sees what the insert waited for.
+const lockRows = statement(
+  'step_ledger_lock',
+  ledgerRow,
+  `select l.saga_id, l.step, l.direction, l.outcome, l.reply
+   from unnest($1::uuid[], $2::text[], $3::text[]) as k (saga_id, step, direction)
+   join step_ledger l
+     on l.saga_id = k.saga_id and l.step = k.step and l.direction = k.direction
+   order by l.saga_id, l.step, l.direction
+   for update of l`,
+)
+
+const saveRows = statement(
+  'step_ledger_save',
+  noRow,
+  `insert into step_ledger (saga_id, step, direction, outcome, reply)
+   select saga_id, step, direction, outcome, reply
+   from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::json[])
+     as s (saga_id, step, direction, outcome, reply)
+   order by saga_id, step, direction
+   on conflict (saga_id, step, direction)
+     do update set outcome = excluded.outcome, reply = excluded.reply`,
+)
+
+/**
+ * Claims steps for the transaction: afterwards no other transaction acts on them until this one ends. Call it before any
+ * business table is read. Gives the row of every step named, and for an undo also the row of its do; the row of an undo is
+ * there only when it was recorded before. A fresh row must be settled by `saveSteps` in the same transaction.
+ */
+export async function claimSteps(
+  tx: Tx,
+  keys: readonly StepKey[],
+): Promise<Map<string, LedgerRow>> {
+  const rows = new Map<string, LedgerRow>()
+  if (keys.length === 0) return rows
+  const claims = claimsOf(keys)
+  const inserted = await tx.run(insertClaims, [
+    claims.map((claim) => claim.sagaId),
+    claims.map((claim) => claim.step),
+    claims.map((claim) => (claim.direction === 'do' ? 'started' : 'tombstone')),
+  ])
+  for (const row of inserted) {
+    const key = { sagaId: row.saga_id, step: row.step, direction: row.direction }
+    rows.set(formatStep(key), { ...key, fresh: true, outcome: 'started', reply: null })
+  }
+  // The undo rows are read after the do rows are locked: two undo attempts would otherwise both find none.
+  await readInto(tx, rows, claims.map(asDo).filter((key) => !rows.has(formatStep(key))))
+  await readInto(tx, rows, keys.filter((key) => key.direction === 'undo'))
+  return rows
+}
+
+/** Writes the rows that decisions settled, in one statement. */
+export async function saveSteps(tx: Tx, rows: readonly LedgerRow[]): Promise<void> {
+  if (rows.length === 0) return
+  await tx.execute(saveRows, [
+    rows.map((row) => row.sagaId),
+    rows.map((row) => row.step),
+    rows.map((row) => row.direction),
+    rows.map((row) => row.outcome),
+    rows.map((row) => JSON.stringify(row.reply)),
+  ])
+}
+
+// One claim for each (saga, step): of a do and an undo in one batch the do decides how the row starts.
+function claimsOf(keys: readonly StepKey[]): StepKey[] {
+  const claims = new Map<string, StepKey>()
+  for (const key of keys) {
+    const name = formatStep(asDo(key))
+    if (key.direction === 'do' || !claims.has(name)) claims.set(name, key)
+  }
+  return [...claims.values()]
+}
+
+function asDo(key: StepKey): StepKey {
+  return { ...key, direction: 'do' }
+}
+
+async function readInto(
+  tx: Tx,
+  rows: Map<string, LedgerRow>,
+  keys: readonly StepKey[],
+): Promise<void> {
+  if (keys.length === 0) return
+  const found = await tx.run(lockRows, [
+    keys.map((key) => key.sagaId),
+    keys.map((key) => key.step),
+    keys.map((key) => key.direction),
+  ])
+  for (const row of found) {
+    const key = { sagaId: row.saga_id, step: row.step, direction: row.direction }
+    rows.set(formatStep(key), { ...key, fresh: false, outcome: row.outcome, reply: row.reply })
+  }
+}
