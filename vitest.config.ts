@@ -1,0 +1,44 @@
+import { defineConfig } from 'vitest/config'
+
+// Workspace packages are tested from their sources, so no test needs a build; only e2e runs `dist`.
+// What follows `source` are vite's defaults, which a list of our own replaces.
+const conditions = ['source', 'module', 'node', 'development|production']
+
+export default defineConfig({
+  ssr: { resolve: { conditions } },
+  test: {
+    passWithNoTests: true,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['{packages,apps,infra}/*/src/**/*.test.ts'],
+          testTimeout: 10_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['{packages,infra}/*/test/**/*.test.ts', 'apps/!(e2e)/test/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          // All files share one set of servers with everything else on the machine.
+          maxWorkers: 2,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['apps/e2e/test/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          // Each file runs the whole system, on the same ports and databases.
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+})
