@@ -1,0 +1,108 @@
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
+import { z } from 'zod'
+import { settingsOf } from './app-settings.ts'
+import { ensureDatabases } from './databases.ts'
+import { progress, secondsSince } from './progress.ts'
+import type { Endpoints, Settings } from './settings.ts'
+import { messageOf, StackError } from './stack-error.ts'
+import { apps, type App } from './topology.ts'
+
+const run = promisify(execFile)
+
+const packageSchema = z.object({ scripts: z.record(z.string(), z.string()).optional() })
+const preparedSchema = z.record(z.string(), z.string())
+
+/**
+ * Makes databases and roles and runs the apps' migrations. What was prepared is remembered together
+ * with the identity of the database, so a second time costs one query, and a new database gets all.
+ */
+export async function prepareDatabases(endpoints: Endpoints, settings: Settings): Promise<void> {
+  const path = join(settings.dir, 'prepared.json')
+  const prepared = readPrepared(path)
+  const stamps = new Map(apps.map((app) => [app.name, stampOf(app, settings)]))
+  const markOf = (app: string, identity: string) => `${identity}/${stamps.get(app)}`
+  const identities = await ensureDatabases(endpoints.postgresAdminUrl, {
+    password: settings.password,
+    isCurrent: (app, identity) => prepared[app] === markOf(app, identity),
+  })
+  const pending = apps.filter(({ name }) => {
+    const identity = identities.get(name)
+    return identity !== undefined && prepared[name] !== markOf(name, identity)
+  })
+  const results = await Promise.allSettled(
+    pending.map(async (app) => {
+      await migrate(app, endpoints, settings)
+      prepared[app.name] = markOf(app.name, identities.get(app.name) ?? '')
+    }),
+  )
+  if (pending.length > 0) {
+    mkdirSync(settings.dir, { recursive: true })
+    writeFileSync(path, `${JSON.stringify(prepared, null, 2)}\n`)
+  }
+  const problems = results.flatMap((result) =>
+    result.status === 'rejected' ? [messageOf(result.reason)] : [],
+  )
+  if (problems.length > 0) throw new StackError(problems.join('\n'))
+}
+
+function readPrepared(path: string): Record<string, string> {
+  try {
+    return preparedSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
+  } catch {
+    return {} // None, or cut short: preparing again does no harm.
+  }
+}
+
+/** Changes with the migrations, the script that runs them and the password of the roles. */
+function stampOf(app: App, settings: Settings): string {
+  const folder = join(settings.root, 'apps', app.name, 'migrations')
+  const hash = createHash('sha256').update(migrateScript(app, settings) ?? '')
+  hash.update(settings.password)
+  if (existsSync(folder)) {
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name))
+      .toSorted()
+    for (const file of files) hash.update(file.slice(folder.length)).update(readFileSync(file))
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
+function migrateScript(app: App, settings: Settings): string | undefined {
+  const path = join(settings.root, 'apps', app.name, 'package.json')
+  if (!existsSync(path)) return undefined
+  return packageSchema.parse(JSON.parse(readFileSync(path, 'utf8'))).scripts?.['migrate']
+}
+
+/** Runs the script as `pnpm run` would, without the second that another pnpm costs. */
+async function migrate(app: App, endpoints: Endpoints, settings: Settings): Promise<void> {
+  const script = migrateScript(app, settings)
+  if (script === undefined) return
+  const startedMs = performance.now()
+  const cwd = join(settings.root, 'apps', app.name)
+  const bins = [cwd, settings.root].map((folder) => join(folder, 'node_modules', '.bin'))
+  try {
+    await run('sh', ['-c', script], {
+      cwd,
+      env: {
+        ...process.env,
+        ...settingsOf(app, endpoints, settings),
+        PATH: [...bins, process.env['PATH'] ?? ''].join(delimiter),
+      },
+    })
+  } catch (error) {
+    throw new StackError(`The migrations of ${app.name} failed: ${outputOf(error)}`)
+  }
+  progress(`migrated ${app.name} in ${secondsSince(startedMs)}`)
+}
+
+const failedSchema = z.object({ stdout: z.string(), stderr: z.string() })
+
+function outputOf(error: unknown): string {
+  const failed = failedSchema.safeParse(error)
+  return failed.success ? `${messageOf(error)}\n${failed.data.stdout}`.trimEnd() : messageOf(error)
+}

@@ -1,0 +1,68 @@
+/**
+ * The apps of this repository, what each owns and how it is reached. A new app is one line here: the
+ * stack then makes its database and roles, runs its `migrate` script and writes its settings.
+ */
+export type App = {
+  /** The folder below apps/, the package's name without its scope. */
+  name: string
+  httpPort: number
+  /** The database that it owns, if it has one. Its roles are called after the app. */
+  database?: string
+  /** Whether it talks to Kafka and RabbitMQ. */
+  messaging: boolean
+  /** Settings that only this app has. */
+  settings?: (context: AppContext) => Record<string, string>
+}
+
+export type AppContext = {
+  /** The database's address for the role of the relay. */
+  relayUrl: (database: string) => string
+  /** A folder that this app alone writes. */
+  dataFolder: string
+}
+
+const HOST = '127.0.0.1'
+const GATEWAY_PORT = 7107
+
+export const apps: readonly App[] = [
+  { name: 'order-service', httpPort: 7101, database: 'orders', messaging: true },
+  { name: 'inventory-service', httpPort: 7102, database: 'inventory', messaging: true },
+  {
+    name: 'payment-service',
+    httpPort: 7103,
+    database: 'payments',
+    messaging: true,
+    settings: () => ({ PAYMENT_GATEWAY_URL: `http://${HOST}:${GATEWAY_PORT}` }),
+  },
+  {
+    name: 'outbox-relay',
+    httpPort: 7104,
+    messaging: true,
+    settings: ({ relayUrl }) => ({
+      OUTBOX_DATABASES: JSON.stringify(
+        Object.fromEntries(databases().map(({ name }) => [name, relayUrl(name)])),
+      ),
+    }),
+  },
+  {
+    name: 'payment-gateway-sandbox',
+    httpPort: GATEWAY_PORT,
+    messaging: false,
+    settings: ({ dataFolder }) => ({ LEDGER_FILE: `${dataFolder}/ledger.jsonl` }),
+  },
+]
+
+/** The role that reads and deletes outbox rows in every database; migrations grant it its tables. */
+export const RELAY_ROLE = 'relay'
+
+/** A database with the role that owns and migrates it and the role that the service runs as. */
+export type Database = { name: string; app: string; owner: string; service: string }
+
+/** Every database that an app owns. */
+export function databases(): Database[] {
+  return apps.flatMap(({ name: app, database }) => {
+    if (database === undefined) return []
+    const service = app.replaceAll('-', '_')
+    return [{ name: database, app, owner: `${service}_owner`, service }]
+  })
+}
