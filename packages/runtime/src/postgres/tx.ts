@@ -31,12 +31,12 @@ export class Tx {
    * @throws the Postgres error, or the one of an earlier statement that made this one fail
    */
   run<Row>(statement: Statement<Row>, values: readonly unknown[] = []): Promise<Row[]> {
-    return this.#send(statement, values).then((result) => readRows(statement, result.rows))
+    return handled(this.#send(statement, values).then((result) => readRows(statement, result.rows)))
   }
 
   /** Like `run`, for a statement that returns no rows: how many it touched. */
   execute(statement: Statement<never>, values: readonly unknown[] = []): Promise<number> {
-    return this.#send(statement, values).then((result) => result.rowCount ?? 0)
+    return handled(this.#send(statement, values).then((result) => result.rowCount ?? 0))
   }
 
   /**
@@ -96,14 +96,12 @@ export class Tx {
     )
   }
 
-  // Every promise gets a handler when it is issued: one that nobody awaits yet would end the process.
   #track<T>(promise: Promise<T>): Promise<T> {
     const tracked = promise.catch((error: unknown) => {
       this.#firstError ??= error
       throw this.#firstError
     })
-    tracked.catch(() => undefined)
-    this.#pending.push(tracked)
+    this.#pending.push(handled(tracked))
     return tracked
   }
 
@@ -114,6 +112,12 @@ export class Tx {
       await Promise.allSettled(this.#pending)
     }
   }
+}
+
+// Every promise gets a handler when it is issued: a rejection that nobody awaits yet would end the process.
+function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined)
+  return promise
 }
 
 function readRows<Row>(statement: Statement<Row>, rows: unknown[]): Row[] {

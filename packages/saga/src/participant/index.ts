@@ -4,6 +4,7 @@ export {
   judgeDo,
   judgeUndo,
   type LedgerRow,
+  parseStep,
   settle,
   type StepKey,
   type StepOutcome,

@@ -1,4 +1,5 @@
 import type { Direction } from '@edp/event-schemas'
+import { AppError } from '@edp/runtime'
 
 /** A step of a saga in one direction; `reserve` of order 1 and its undo are two. */
 export interface StepKey {
@@ -69,10 +70,29 @@ export function judgeUndo(doRow: LedgerRow, undoRow: LedgerRow | undefined): Und
 
 /** The row with its outcome: what a decision returns as changed. */
 export function settle(key: StepKey, outcome: StepOutcome, reply: unknown = null): LedgerRow {
-  return { sagaId: key.sagaId, step: key.step, direction: key.direction, fresh: false, outcome, reply }
+  return {
+    sagaId: key.sagaId,
+    step: key.step,
+    direction: key.direction,
+    fresh: false,
+    outcome,
+    reply,
+  }
 }
 
 /** A step as one string, the name of its row in memory. A saga id and a step contain no slash. */
 export function formatStep(key: StepKey): string {
   return `${key.sagaId}/${key.step}/${key.direction}`
+}
+
+/**
+ * The step that `formatStep` named.
+ * @throws AppError when the text names none: a handler's `keys` has a bug
+ */
+export function parseStep(name: string): StepKey {
+  const [sagaId, step, way, ...rest] = name.split('/')
+  if (sagaId && step && (way === 'do' || way === 'undo') && rest.length === 0) {
+    return { sagaId, step, direction: way }
+  }
+  throw new AppError('bad-step-key', `${name} is not sagaId/step/do|undo`, { retry: 'permanent' })
 }

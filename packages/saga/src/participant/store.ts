@@ -2,7 +2,11 @@ import { noRow, statement, type Tx } from '@edp/runtime'
 import { z } from 'zod'
 import { formatStep, type LedgerRow, type StepKey } from './ledger.ts'
 
-const keyRow = z.object({ saga_id: z.string(), step: z.string(), direction: z.enum(['do', 'undo']) })
+const keyRow = z.object({
+  saga_id: z.string(),
+  step: z.string(),
+  direction: z.enum(['do', 'undo']),
+})
 const ledgerRow = keyRow.extend({
   outcome: z.enum(['started', 'ok', 'refused', 'tombstone']),
   reply: z.unknown(),
@@ -19,14 +23,18 @@ const insertClaims = statement(
    returning saga_id, step, direction`,
 )
 
+const namedRows = `select l.saga_id, l.step, l.direction, l.outcome, l.reply
+   from unnest($1::uuid[], $2::text[], $3::text[]) as k (saga_id, step, direction)
+   join step_ledger l
+     on l.saga_id = k.saga_id and l.step = k.step and l.direction = k.direction`
+
 // A statement of its own after the insert: only a later snapshot sees what the insert waited for.
+const readRows = statement('step_ledger_read', ledgerRow, namedRows)
+
 const lockRows = statement(
   'step_ledger_lock',
   ledgerRow,
-  `select l.saga_id, l.step, l.direction, l.outcome, l.reply
-   from unnest($1::uuid[], $2::text[], $3::text[]) as k (saga_id, step, direction)
-   join step_ledger l
-     on l.saga_id = k.saga_id and l.step = k.step and l.direction = k.direction
+  `${namedRows}
    order by l.saga_id, l.step, l.direction
    for update of l`,
 )
@@ -47,6 +55,9 @@ const saveRows = statement(
  * Claims steps for the transaction: afterwards no other transaction acts on them until this one ends. Call it before any
  * business table is read. Gives the row of every step named, and for an undo also the row of its do; the row of an undo is
  * there only when it was recorded before. A fresh row must be settled by `saveSteps` in the same transaction.
+ *
+ * Its locks are sent before it waits for anything, so what a caller sends next without waiting runs behind them in the same
+ * round trip. A second round trip is made only for a do that came again.
  */
 export async function claimSteps(
   tx: Tx,
@@ -55,28 +66,35 @@ export async function claimSteps(
   const rows = new Map<string, LedgerRow>()
   if (keys.length === 0) return rows
   const claims = claimsOf(keys)
-  const inserted = await tx.run(insertClaims, [
-    claims.map((claim) => claim.sagaId),
-    claims.map((claim) => claim.step),
-    claims.map((claim) => (claim.direction === 'do' ? 'started' : 'tombstone')),
+  const undos = keys.filter((key) => key.direction === 'undo')
+  const undoneDos = undos.map(asDo)
+  const [inserted, dosOfUndos, undosRecorded] = await Promise.all([
+    tx.run(insertClaims, [
+      claims.map((claim) => claim.sagaId),
+      claims.map((claim) => claim.step),
+      claims.map((claim) => (claim.direction === 'do' ? 'started' : 'tombstone')),
+    ]),
+    // The undo rows are read after the do rows are locked: two undo attempts would otherwise both find none.
+    undos.length > 0 ? tx.run(lockRows, columnsOf(undoneDos)) : [],
+    undos.length > 0 ? tx.run(readRows, columnsOf(undos)) : [],
   ])
+  addRows(rows, dosOfUndos)
+  addRows(rows, undosRecorded)
   for (const row of inserted) {
     const key = { sagaId: row.saga_id, step: row.step, direction: row.direction }
     rows.set(formatStep(key), { ...key, fresh: true, outcome: 'started', reply: null })
   }
-  // The undo rows are read after the do rows are locked: two undo attempts would otherwise both find none.
-  await readInto(tx, rows, claims.map(asDo).filter((key) => !rows.has(formatStep(key))))
-  await readInto(tx, rows, keys.filter((key) => key.direction === 'undo'))
+  // No lock: a do that came again changes nothing, it repeats what the committed row says.
+  const repeated = keys.filter((key) => key.direction === 'do' && !rows.has(formatStep(key)))
+  if (repeated.length > 0) addRows(rows, await tx.run(readRows, columnsOf(repeated)))
   return rows
 }
 
-/** Writes the rows that decisions settled, in one statement. */
+/** Writes the rows that decisions settled, in one statement, whose answer the commit awaits. */
 export async function saveSteps(tx: Tx, rows: readonly LedgerRow[]): Promise<void> {
   if (rows.length === 0) return
-  await tx.execute(saveRows, [
-    rows.map((row) => row.sagaId),
-    rows.map((row) => row.step),
-    rows.map((row) => row.direction),
+  void tx.execute(saveRows, [
+    ...columnsOf(rows),
     rows.map((row) => row.outcome),
     rows.map((row) => JSON.stringify(row.reply)),
   ])
@@ -96,17 +114,15 @@ function asDo(key: StepKey): StepKey {
   return { ...key, direction: 'do' }
 }
 
-async function readInto(
-  tx: Tx,
-  rows: Map<string, LedgerRow>,
-  keys: readonly StepKey[],
-): Promise<void> {
-  if (keys.length === 0) return
-  const found = await tx.run(lockRows, [
+function columnsOf(keys: readonly StepKey[]): string[][] {
+  return [
     keys.map((key) => key.sagaId),
     keys.map((key) => key.step),
     keys.map((key) => key.direction),
-  ])
+  ]
+}
+
+function addRows(rows: Map<string, LedgerRow>, found: readonly z.infer<typeof ledgerRow>[]): void {
   for (const row of found) {
     const key = { sagaId: row.saga_id, step: row.step, direction: row.direction }
     rows.set(formatStep(key), { ...key, fresh: false, outcome: row.outcome, reply: row.reply })
