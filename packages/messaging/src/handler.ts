@@ -1,4 +1,5 @@
 import {
+  type ComposedMessage,
   type Contract,
   type Coordination,
   type Envelope,
@@ -50,7 +51,11 @@ export interface BoundMessage<T extends Tables> {
 /** What came of binding a message. */
 export type Binding<T extends Tables> =
   | { readonly ok: true; readonly bound: BoundMessage<T> }
-  | { readonly ok: false; readonly reason: 'poison' | 'unknown-version'; readonly problems: string[] }
+  | {
+      readonly ok: false
+      readonly reason: 'poison' | 'unknown-version'
+      readonly problems: string[]
+    }
 
 /** A message type that a consumer handles. The type of its body is closed over. */
 export interface HandlerEntry<T extends Tables> {
@@ -94,8 +99,11 @@ export interface RowStore<T extends Tables> {
    * that does not exist is left out of its map.
    */
   load(tx: Tx, keys: AllKeys<T>): Promise<{ readonly [K in keyof T]: Map<string, T[K]> }>
-  /** Writes what changed: one statement a table. Need not wait for their answers. */
-  save(tx: Tx, changed: AllChanged<T>): Promise<void>
+  /**
+   * Writes what changed: one statement a table. Need not wait for their answers. `sent` is what the batch sends, in order;
+   * it is in the outbox already.
+   */
+  save(tx: Tx, changed: AllChanged<T>, sent: readonly ComposedMessage[]): Promise<void>
 }
 
 /** All that one service takes in over one transport. */

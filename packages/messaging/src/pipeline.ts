@@ -1,7 +1,22 @@
-import { type Envelope, fromHeaders, parseType, type Transport, typeFromHeaders } from '@edp/event-schemas'
+import {
+  type ComposedMessage,
+  type Envelope,
+  fromHeaders,
+  parseType,
+  type Transport,
+  typeFromHeaders,
+} from '@edp/event-schemas'
 import { claim } from '@edp/idempotency'
 import { enqueue } from '@edp/outbox'
-import { AppError, classify, counter, type Database, histogram, type Logger, type Tx } from '@edp/runtime'
+import {
+  AppError,
+  classify,
+  counter,
+  type Database,
+  histogram,
+  type Logger,
+  type Tx,
+} from '@edp/runtime'
 import { BatchRows, mergeKeys } from './batch-rows.ts'
 import type { AllChanged, BoundMessage, Consumer, Tables } from './handler.ts'
 
@@ -75,7 +90,8 @@ export function createPipeline<T extends Tables>(options: PipelineOptions<T>): P
       } catch (error) {
         const failure = classify(error)
         if (failure === 'transient-everything') throw asPause(error)
-        if (failure === 'permanent' || attempt >= attemptsMax) throw asFailed(message.envelope, error)
+        if (failure === 'permanent' || attempt >= attemptsMax)
+          throw asFailed(message.envelope, error)
         logger.warn({ err: error, attempt, messageId: message.envelope.id }, 'message failed')
       }
     }
@@ -108,15 +124,17 @@ async function apply<T extends Tables>(
     await consumer.store.load(tx, mergeKeys(consumer.store, fresh)),
   )
   const now = options.now?.() ?? new Date()
+  const sent: ComposedMessage[] = []
   for (const message of fresh) {
     const decision = message.decide(rows.rows, now)
     if (decision.changed) rows.apply(decision.changed)
     if (decision.messages) {
-      enqueue(tx, decision.messages, originOf(message.envelope, { source, namespace, now }))
+      const origin = originOf(message.envelope, { source, namespace, now })
+      sent.push(...enqueue(tx, decision.messages, origin))
     }
   }
   const changed = rows.changed()
-  await consumer.store.save(tx, changed)
+  await consumer.store.save(tx, changed, sent)
   handled.inc({ consumer: consumer.name, result: 'applied' }, fresh.length)
   return changed
 }

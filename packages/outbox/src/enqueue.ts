@@ -15,15 +15,18 @@ const insertOutbox = statement(
 /**
  * Sends messages with the transaction: they are published at least once when it commits and never when it does not.
  * Messages of one key are published in the order in which their transactions commit, as long as the transactions of that
- * key lock a common row before they enqueue. The rows are written at the commit, all in one statement.
+ * key lock a common row before they enqueue. The rows are written at the commit, all in one statement. Gives back what will
+ * be sent, for a service that keeps a record of it.
  * @throws z.ZodError when a body does not fit its contract
  */
-export function enqueue(tx: Tx, messages: readonly Outgoing[], origin: Origin): void {
-  if (messages.length === 0) return
-  tx.collect(
-    insertAll,
-    messages.map((message) => compose(message, origin)),
-  )
+export function enqueue(
+  tx: Tx,
+  messages: readonly Outgoing[],
+  origin: Origin,
+): readonly ComposedMessage[] {
+  const composed = messages.map((message) => compose(message, origin))
+  if (composed.length > 0) tx.collect(insertAll, composed)
+  return composed
 }
 
 function insertAll(tx: Tx, messages: ComposedMessage[]): Promise<number> {
