@@ -1,0 +1,6 @@
+export { explainPlans, type LookupKeys, type PlannedStatement } from './explain-plans.ts'
+export { type Random, randomOf, seededRandom, uniqueNamespace } from './random.ts'
+export { repositoryRoot, rolePassword, type Stack, stack } from './stack.ts'
+export { tablesSql } from './tables-sql.ts'
+export { type Migrations, templateDatabase, type TestDatabase } from './template-database.ts'
+export { waitFor, type WaitOptions } from './wait-for.ts'
