@@ -79,6 +79,19 @@ describe('encoding and decoding', () => {
     await fc.assert(roundTrip, { seed, numRuns: 100 })
   })
 
+  it('takes over a header name from the record before only if its bytes are the same', async () => {
+    const recordSet = await encodeRecordSet(kafkajs, [
+      { value: 'v', headers: { éa: '1' } },
+      { value: 'v', headers: { zz: '2' } },
+    ])
+    // Not UTF-8, as another producer may send it, and the character codes of the name before.
+    recordSet.set([0xe9, 0x61], recordSet.indexOf('zz'))
+
+    const decoded = await decodeRecordSet(kafkajs, recordSet)
+
+    expect(decoded.flatMap(({ headers }) => Object.keys(headers))).toEqual(['éa', '\ufffda'])
+  })
+
   it('reads a header whose name every object inherits as any other', async () => {
     const names = ['constructor', '__proto__', 'toString']
     const headers = Object.fromEntries(names.map((name) => [name, ['1', '2']]))
