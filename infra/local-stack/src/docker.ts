@@ -32,11 +32,6 @@ export async function dockerUp(settings: Settings): Promise<void> {
       'STACK=docker, and no Docker engine with Compose v2 answers: start Docker, or use STACK=native.',
     )
   }
-  const states = await dockerStatus(settings)
-  const healthy = states.every(({ state }) => state === 'running')
-  // `up` looks for changes of the file and of the ports, which costs a second; when all are healthy
-  // on their ports there is nothing to start.
-  if (healthy && (await publishedPortsFit(settings))) return
   const code = await compose(settings, ['up', '--detach', '--wait', ...SERVICES])
   if (code !== 0) {
     throw new StackError(
@@ -57,7 +52,6 @@ const containerSchema = z.object({
   Service: z.string(),
   State: z.string(),
   Health: z.string(),
-  Publishers: z.array(z.object({ PublishedPort: z.number() })).nullable(),
 })
 
 async function containers(settings: Settings): Promise<z.output<typeof containerSchema>[]> {
@@ -85,15 +79,6 @@ export async function dockerStatus(settings: Settings): Promise<ServerState[]> {
     const state = container.Health === 'healthy' ? 'running' : 'not answering'
     return { name, state, detail: `container is ${container.Health}` }
   })
-}
-
-async function publishedPortsFit(settings: Settings): Promise<boolean> {
-  const { postgres, kafka, rabbitmq, rabbitmqManagement, redis } = settings.ports
-  const all = await containers(settings)
-  const published = new Set(
-    all.flatMap(({ Publishers }) => (Publishers ?? []).map(({ PublishedPort }) => PublishedPort)),
-  )
-  return [postgres, kafka, rabbitmq, rabbitmqManagement, redis].every((port) => published.has(port))
 }
 
 /** Stops the containers; with `volumes` also deletes what they stored. */

@@ -1,0 +1,21 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { brokerProperties } from './kafka.ts'
+
+const brokerEnv = new URL('../../../kafka/broker.env', import.meta.url)
+
+describe('brokerProperties', () => {
+  it("names the properties as the image does, and lets the stack's own win", () => {
+    const text = '# comment\nKAFKA_NODE_ID=1\nKAFKA_LOG_DIRS=/var/lib/kafka\nOTHER=2\n'
+    expect(brokerProperties(text, { 'log.dirs': '/data', listeners: 'HOST://:1' })).toBe(
+      'node.id=1\nlog.dirs=/data\nlisteners=HOST://:1\n',
+    )
+  })
+
+  it('takes every setting of the file that the container reads', () => {
+    const text = readFileSync(brokerEnv, 'utf8')
+    const settings = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+    expect(settings.length).toBeGreaterThan(10)
+    expect(brokerProperties(text, {}).trimEnd().split('\n')).toHaveLength(settings.length)
+  })
+})
