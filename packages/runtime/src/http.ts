@@ -4,6 +4,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import {
   fastify,
   LogController,
+  type FastifyBaseLogger,
   type FastifyInstance,
   type RawReplyDefaultExpression,
   type RawRequestDefaultExpression,
@@ -46,7 +47,7 @@ export type HttpServerOptions = {
   bodyBytesMax?: number
   /** How long a client may take to send a request. */
   requestTimeoutMs?: number
-  /** How long a route may take to answer it; 503 after that. */
+  /** How long a route may take to answer it; 503 after that. 0 is for routes that bound themselves: no timer. */
   handlerTimeoutMs?: number
   /** How long a stop waits for clients to leave by themselves, each told so in its last answer. */
   drainTimeoutMs?: number
@@ -106,12 +107,13 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
 
 function createApp(options: HttpServerOptions): HttpApp {
   const handlerTimeoutMs = options.handlerTimeoutMs ?? 15_000
+  // Two lines a request, and a logger of its own for them, cost more than most requests: only where
+  // someone looks for them.
+  const logsRequests = options.logger.isLevelEnabled('debug')
   return fastify({
     loggerInstance: options.logger,
-    // Two lines a request cost more than most requests: only where someone looks for them.
-    logController: new LogController({
-      disableRequestLogging: !options.logger.isLevelEnabled('debug'),
-    }),
+    logController: new LogController({ disableRequestLogging: !logsRequests }),
+    ...(!logsRequests && { childLoggerFactory: (logger: FastifyBaseLogger) => logger }),
     bodyLimit: options.bodyBytesMax ?? 256 * 1024,
     requestTimeout: options.requestTimeoutMs ?? 10_000,
     handlerTimeout: handlerTimeoutMs,
