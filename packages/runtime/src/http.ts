@@ -58,7 +58,7 @@ export type HttpServer = {
   app: HttpApp
   component: Component
   /** `http://host:port`, with the port that was chosen. Only while it listens. */
-  url(): string
+  url: () => string
 }
 
 /**
