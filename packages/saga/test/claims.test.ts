@@ -100,7 +100,7 @@ function run(...directions: ('do' | 'undo')[]): Promise<string[]> {
 
 async function effectsSeen(): Promise<unknown[]> {
   const rows = await postgres.query('select what from effect where saga_id = $1', [sagaId])
-  return rows.map((row) => row['what']).toSorted()
+  return rows.map((row) => String(row['what'])).toSorted()
 }
 
 /** A transaction that has done its work and ends when told. */

@@ -1,0 +1,75 @@
+import { createInboxUpkeep } from '@edp/idempotency'
+import { createKafkaConsumer, createPipeline } from '@edp/messaging'
+import {
+  type Component,
+  createLifecycle,
+  type Database,
+  type Lifecycle,
+  openDatabase,
+  type ServiceProcess,
+} from '@edp/runtime'
+import { createHttpServer } from '@edp/runtime/http'
+import type { Config } from './config.ts'
+import { kafkaConsumer } from './consumers.ts'
+import { createStockQueries } from './db/stock.ts'
+import { routes } from './http.ts'
+
+const name = 'inventory-service'
+// Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
+const inboxRetentionDays = 8
+
+/** The service: one consumer, one HTTP server, one database. Tests build it with this too. */
+export async function createService(
+  config: Config,
+  { logger, health, fatal }: ServiceProcess,
+): Promise<Lifecycle & { url(): string }> {
+  const namespace = config.MESSAGING_NAMESPACE
+  const database = openDatabase({
+    url: config.DATABASE_URL,
+    applicationName: name,
+    onConnectionError: (err) => logger.warn({ err }, 'lost a connection to Postgres'),
+  })
+  const http = await createHttpServer({
+    name,
+    description: 'Stock and reservations.',
+    logger,
+    health,
+    host: config.HTTP_HOST,
+    port: config.HTTP_PORT,
+  })
+  await http.app.register(routes, { database, stock: createStockQueries(database.reads) })
+  const upkeep = createInboxUpkeep({
+    database,
+    logger,
+    health,
+    retentionDays: inboxRetentionDays,
+  })
+  const pipeline = createPipeline({
+    consumer: kafkaConsumer,
+    database,
+    source: name,
+    namespace,
+    logger,
+  })
+  const kafka = createKafkaConsumer({
+    brokers: config.KAFKA_BROKERS,
+    clientId: name,
+    namespace,
+    pipeline,
+    consumer: kafkaConsumer,
+    logger,
+    health,
+    onCrash: fatal,
+  })
+  const components = [pools(database), upkeep, http.component, kafka]
+  const lifecycle = createLifecycle(components, {
+    logger,
+    shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS,
+  })
+  return { ...lifecycle, url: http.url }
+}
+
+// First of all, so that it is the last to stop: everything else uses it until its own end.
+function pools(database: Database): Component {
+  return { name: 'postgres', start: async () => undefined, stop: () => database.end() }
+}

@@ -1,0 +1,76 @@
+import {
+  type Contract,
+  compose,
+  type Coordination,
+  newMessageId,
+  type OrderPlacedV1,
+  orderConfirmedV1,
+  orderPlacedV1,
+  outgoing,
+  paymentRefundedV1,
+} from '@edp/event-schemas'
+import type { IncomingMessage } from '@edp/messaging'
+
+/** How a message may differ from one of a choreographed order. */
+export type Differently = { coordination?: Coordination }
+
+/** The lines of an order, short: `{ cup: 2, pot: 1 }`. */
+export type Wanted = Readonly<Record<string, number>>
+
+export const customerId = 'customer-1'
+
+export function newOrderId(): string {
+  return newMessageId()
+}
+
+export function placedBody(orderId: string, wanted: Wanted): OrderPlacedV1 {
+  const lines = Object.entries(wanted).map(([sku, quantity]) => ({
+    sku,
+    quantity,
+    unitPriceMinor: 100,
+  }))
+  const amountMinor = lines.reduce((sum, line) => sum + line.quantity * 100, 0)
+  return {
+    orderId,
+    customerId,
+    lines,
+    payment: { amountMinor, currency: 'EUR', paymentRef: 'tok_ok' },
+    priority: 'standard',
+  }
+}
+
+export function placed(orderId: string, wanted: Wanted, differently?: Differently) {
+  return delivered(orderPlacedV1, placedBody(orderId, wanted), differently)
+}
+
+export function confirmed(orderId: string, wanted: Wanted, differently?: Differently) {
+  const { lines, payment } = placedBody(orderId, wanted)
+  const { amountMinor, currency } = payment
+  const body = { orderId, customerId, lines, amountMinor, currency }
+  return delivered(orderConfirmedV1, body, differently)
+}
+
+export function refunded(orderId: string, differently?: Differently) {
+  return delivered(paymentRefundedV1, { orderId, amountMinor: 0, currency: 'EUR' }, differently)
+}
+
+/** A message as Kafka delivers it, each time under a new id. */
+export function delivered<Body extends { orderId: string }>(
+  contract: Contract<Body>,
+  body: Body,
+  { coordination = 'choreographed' }: Differently = {},
+): IncomingMessage {
+  const composed = compose(outgoing(contract, body.orderId, body), {
+    source: 'test',
+    namespace: 'test',
+    now: new Date(),
+    coordination,
+    causationId: 'cause-1',
+  })
+  return {
+    transport: 'kafka',
+    position: `${composed.destination}/0@0`,
+    headers: composed.headers,
+    body: Buffer.from(composed.payload),
+  }
+}

@@ -1,0 +1,89 @@
+import { fileURLToPath } from 'node:url'
+import { createPipeline, type Pipeline } from '@edp/messaging'
+import { createLogger, type Database, openDatabase } from '@edp/runtime'
+import { templateDatabase, type TestDatabase } from '@edp/testkit'
+import { kafkaConsumer } from '../src/consumers.ts'
+
+export const migrations = fileURLToPath(new URL('../migrations', import.meta.url))
+
+/** A message that the service has put into its outbox. */
+export interface Sent {
+  type: string
+  key: string
+  payload: Record<string, unknown>
+  headers: Record<string, string>
+}
+
+/** The inventory of one test file: its own database, and pipelines as the service runs them. */
+export interface Inventory {
+  postgres: TestDatabase
+  database: Database
+  /** Another process of the service: a pipeline on connections of its own. */
+  process(): Pipeline
+  pipeline: Pipeline
+  receive(stock: Readonly<Record<string, number>>): Promise<void>
+  stockOf(sku: string): Promise<{ onHand: number; reserved: number } | undefined>
+  /** Status of the order's reservation; undefined when there is none. */
+  reservationOf(orderId: string): Promise<string | undefined>
+  /** What was sent about an order, in order. */
+  sent(orderId: string): Promise<Sent[]>
+  close(): Promise<void>
+}
+
+export async function openInventory(): Promise<Inventory> {
+  const postgres = await templateDatabase({ role: 'inventory_service', migrations })
+  const databases: Database[] = []
+  const logger = createLogger('inventory-test', 'error')
+  const connect = (): Database => {
+    const database = openDatabase({ url: postgres.serviceUrl, applicationName: 'inventory-test' })
+    databases.push(database)
+    return database
+  }
+  const pipelineOn = (database: Database): Pipeline =>
+    createPipeline({
+      consumer: kafkaConsumer,
+      database,
+      source: 'inventory-service',
+      namespace: 'test',
+      logger,
+    })
+  const database = connect()
+  return {
+    postgres,
+    database,
+    process: () => pipelineOn(connect()),
+    pipeline: pipelineOn(database),
+    receive: async (stock) => {
+      for (const [sku, quantity] of Object.entries(stock)) {
+        await postgres.query(
+          'insert into stock_receipts (receipt_id, sku, quantity) values (gen_random_uuid(), $1, $2)',
+          [sku, quantity],
+        )
+        await postgres.query('insert into stock (sku, on_hand) values ($1, $2)', [sku, quantity])
+      }
+    },
+    stockOf: async (sku) => {
+      const [row] = await postgres.query('select on_hand, reserved from stock where sku = $1', [
+        sku,
+      ])
+      return row && { onHand: Number(row['on_hand']), reserved: Number(row['reserved']) }
+    },
+    reservationOf: async (orderId) => {
+      const [row] = await postgres.query('select status from reservations where order_id = $1', [
+        orderId,
+      ])
+      return row && String(row['status'])
+    },
+    sent: async (orderId) => {
+      const rows = await postgres.query(
+        'select type, key, payload, headers from outbox where key = $1 order by id',
+        [orderId],
+      )
+      return rows as unknown as Sent[]
+    },
+    close: async () => {
+      await Promise.all(databases.map((one) => one.end()))
+      await postgres.drop()
+    },
+  }
+}
