@@ -55,7 +55,7 @@ export class Tx {
 
   /** For `transaction` alone. */
   begin(): void {
-    this.#track(this.#client.query('begin isolation level read committed'))
+    void this.#track(this.#client.query('begin isolation level read committed'))
   }
 
   /**
@@ -65,9 +65,10 @@ export class Tx {
    */
   async commit(): Promise<void> {
     // A flush sends its statement before it awaits, so the COMMIT goes out behind it in the same round trip.
-    for (const { flush } of this.#collected.values()) this.#track(flush())
+    for (const { flush } of this.#collected.values()) void this.#track(flush())
     const answer = this.#track(this.#client.query('commit'))
     await this.#settle()
+    // oxlint-disable-next-line typescript/only-throw-error -- rethrows what was thrown, unchanged
     if (this.#firstError !== undefined) throw this.#firstError
     const { command } = await answer
     if (command !== 'COMMIT') {
@@ -122,6 +123,7 @@ function handled<T>(promise: Promise<T>): Promise<T> {
 
 function readRows<Row>(statement: Statement<Row>, rows: unknown[]): Row[] {
   if (checkRows) for (const row of rows) checkRow(statement, row)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the parser: checked above, trusted in production
   return rows as Row[]
 }
 
