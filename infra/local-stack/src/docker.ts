@@ -2,6 +2,7 @@ import { execFile, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { z } from 'zod'
+import { nativeRuns } from './native/native.ts'
 import type { Settings } from './settings.ts'
 import { messageOf, StackError } from './stack-error.ts'
 import type { ServerState } from './way.ts'
@@ -30,6 +31,11 @@ export async function dockerUp(settings: Settings): Promise<void> {
   if (!(await dockerAnswers())) {
     throw new StackError(
       'STACK=docker, and no Docker engine with Compose v2 answers: start Docker, or use STACK=native.',
+    )
+  }
+  if (nativeRuns(settings)) {
+    throw new StackError(
+      'The stack runs natively, on the same ports: `STACK=native pnpm stack down` first, or leave STACK unset.',
     )
   }
   const code = await compose(settings, ['up', '--detach', '--wait', ...SERVICES])

@@ -95,14 +95,19 @@ async function migrate(app: App, endpoints: Endpoints, settings: Settings): Prom
       },
     })
   } catch (error) {
-    throw new StackError(`The migrations of ${app.name} failed: ${outputOf(error)}`)
+    throw new StackError(`The migrations of ${app.name} failed:\n${outputOf(error)}`)
   }
   progress(`migrated ${app.name} in ${secondsSince(startedMs)}`)
 }
 
 const failedSchema = z.object({ stdout: z.string(), stderr: z.string() })
 
+const LINES_SHOWN = 20
+
 function outputOf(error: unknown): string {
   const failed = failedSchema.safeParse(error)
-  return failed.success ? `${messageOf(error)}\n${failed.data.stdout}`.trimEnd() : messageOf(error)
+  const text = failed.success ? failed.data.stdout + failed.data.stderr : ''
+  return text.trim() === ''
+    ? messageOf(error)
+    : text.trimEnd().split('\n').slice(-LINES_SHOWN).join('\n')
 }

@@ -1,7 +1,7 @@
 import { layout, readRecord, ensureRunning, stop, type Server } from './server.ts'
 import { spawn } from 'node:child_process'
 import { existsSync, rmSync } from 'node:fs'
-import { listens } from '../probes.ts'
+import { kafkaAnswers, postgresAnswers, rabbitmqAnswers, redisAnswers } from '../probes.ts'
 import type { Settings } from '../settings.ts'
 import { messageOf, StackError } from '../stack-error.ts'
 import type { ServerState } from '../way.ts'
@@ -64,16 +64,20 @@ export function nativeRuns(settings: Settings): boolean {
 export async function nativeStatus(settings: Settings): Promise<ServerState[]> {
   const { ports } = settings
   const servers = [
-    { name: 'postgres', port: ports.postgres },
-    { name: 'kafka', port: ports.kafka },
-    { name: 'rabbitmq', port: ports.rabbitmq },
-    { name: 'redis', port: ports.redis },
+    { name: 'postgres', port: ports.postgres, answers: postgresAnswers },
+    { name: 'kafka', port: ports.kafka, answers: kafkaAnswers },
+    { name: 'rabbitmq', port: ports.rabbitmq, answers: rabbitmqAnswers },
+    { name: 'redis', port: ports.redis, answers: redisAnswers },
   ]
   return Promise.all(
-    servers.map(async ({ name, port }) => {
+    servers.map(async ({ name, port, answers }) => {
       const record = readRecord(settings.dir, name)
       const runs = record !== undefined && leaderRuns(record)
-      const state = runs ? ((await listens(port)) ? 'running' : 'not answering') : 'stopped'
+      const state = runs
+        ? (await answers('127.0.0.1', port))
+          ? 'running'
+          : 'not answering'
+        : 'stopped'
       return { name, state, detail: runs ? `port ${port}, pid ${record.pid}` : `port ${port}` }
     }),
   )

@@ -47,7 +47,8 @@ export async function postgres(settings: Settings): Promise<Server> {
     ...command(launcher, join(bin, 'postgres'), ['-D', data, ...flags]),
     env: {},
     cwd: '/',
-    config: readFileSync(config, 'utf8'),
+    // With the folder of the binaries: an update replaces them under a running server.
+    config: bin + readFileSync(config, 'utf8'),
     ports: [{ port: settings.ports.postgres, setting: 'STACK_POSTGRES_PORT' }],
     answers: () => postgresAnswers('127.0.0.1', settings.ports.postgres),
     stopSignal: 'SIGINT',

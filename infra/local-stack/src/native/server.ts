@@ -152,8 +152,8 @@ async function assertPortsFree(server: Server): Promise<void> {
   for (const { port, setting } of server.ports) {
     if (await listens(port)) {
       throw new StackError(
-        `Port ${port} of ${server.title} is taken by another program: stop that one, or set ` +
-          `${setting} to move the stack to a free port.`,
+        `Port ${port} of ${server.title} is taken by another program: stop that one (this stack in ` +
+          `Docker with \`STACK=docker pnpm stack down\`), or set ${setting} to a free port.`,
       )
     }
   }
@@ -212,8 +212,9 @@ function baseEnvironment(): Record<string, string> {
 
 function fingerprintOf(server: Server): string {
   const hash = createHash('sha256')
-  const { command, args, env, user, config } = server
-  return hash.update(JSON.stringify([command, args, env, user ?? null, config])).digest('hex')
+  // Without the command: terminals with different PATHs must not restart each other's servers.
+  const { args, env, user, config } = server
+  return hash.update(JSON.stringify([args, env, user ?? null, config])).digest('hex')
 }
 
 /** Sets a log that grew large aside; returns the place from which the next start writes. */
