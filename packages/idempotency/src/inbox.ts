@@ -1,4 +1,4 @@
-import { statement, type Tx } from '@edp/runtime'
+import { sqlState, statement, type Tx } from '@edp/runtime'
 import { z } from 'zod'
 
 // Sorted, so that two batches with the same messages wait for each other instead of deadlocking.
@@ -24,4 +24,16 @@ export async function claim(
   if (messageIds.length === 0) return new Set()
   const rows = await tx.run(claimMessages, [messageIds, consumer])
   return new Set(rows.map((row) => row.message_id))
+}
+
+/**
+ * Whether a transaction failed because the inbox has no partition for the day of an id. Postgres reports it as a check
+ * violation, which is permanent elsewhere; here the upkeep is late, and that is no message's fault.
+ */
+export function isPartitionMissing(error: unknown): boolean {
+  if (sqlState(error) !== '23514') return false
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if ('table' in at && at.table === 'inbox') return true
+  }
+  return false
 }

@@ -1,4 +1,12 @@
-import type { AllChanged, AllKeys, BoundMessage, Changed, RowStore, Rows, Tables } from './handler.ts'
+import type {
+  AllChanged,
+  AllKeys,
+  BoundMessage,
+  Changed,
+  RowStore,
+  Rows,
+  Tables,
+} from './handler.ts'
 
 /** The keys that a batch needs, over all its messages: sorted, so that all batches lock in the same order. */
 export function mergeKeys<T extends Tables>(
@@ -56,15 +64,17 @@ export class BatchRows<T extends Tables> {
 }
 
 function tablesOf<T extends Tables>(store: RowStore<T>): (keyof T)[] {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- keyOf names every table, by its type
   return Object.keys(store.keyOf) as (keyof T)[]
 }
 
-/** An object with one value for each table. The one cast here says that all tables were visited. */
+/** An object with one value for each table. */
 function mapTables<T extends Tables, Out extends { [K in keyof T]: unknown }>(
   store: RowStore<T>,
   make: <K extends keyof T>(table: K) => Out[K],
 ): Out {
   const out: Partial<Out> = {}
   for (const table of tablesOf(store)) out[table] = make(table)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- every table was visited just now
   return out as Out
 }

@@ -13,4 +13,9 @@ export {
   type Rows,
   type Tables,
 } from './handler.ts'
-export { createPipeline, type IncomingMessage, type Pipeline } from './pipeline.ts'
+export { createKafkaConsumer, type KafkaConsumerOptions } from './kafka-consumer.ts'
+export { createKafkaPublisher, type KafkaPublisherOptions } from './kafka-publisher.ts'
+export { ensureTopics } from './kafka-topics.ts'
+export { createPipeline, type Pipeline, type PipelineOptions } from './pipeline.ts'
+export type { IncomingMessage } from './read-message.ts'
+export type { ConsumerOptions, Subscription } from './subscription.ts'

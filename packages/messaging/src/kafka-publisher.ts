@@ -1,0 +1,198 @@
+import type { OutboxRow, PublishOutcome, Publisher } from '@edp/outbox'
+import { AppError, type Component, type Logger } from '@edp/runtime'
+import type { Message, Producer } from 'kafkajs'
+import { createKafkaClient, failureOf } from './kafka-client.ts'
+import { keyPartitioner, partitionOf } from './kafka-partitioner.ts'
+import { Link, unavailable } from './link.ts'
+import { Outcomes, type PlacedRow } from './outcomes.ts'
+
+/** What `createKafkaPublisher` needs. */
+export interface KafkaPublisherOptions {
+  brokers: readonly string[]
+  clientId: string
+  logger: Logger
+  /**
+   * How much goes to one partition in one request; default 900 KiB. kafkajs makes one record batch of it, and the broker
+   * refuses a record batch, not a message, beyond `max.message.bytes` (1 MiB): many small messages of one hot key would
+   * be refused as too large.
+   */
+  partitionBytesMax?: number
+  /** When an unanswered send counts as failed; default 30 s. */
+  sendTimeoutMs?: number
+}
+
+const allReplicas = -1
+const ackTimeoutMs = 10_000
+
+/**
+ * Publishes outbox rows to Kafka. Rows of a key keep their order; a row that cannot be sent holds back those of its key
+ * behind it (`held-back`). One call of `publish` at a time for each caller that wants order.
+ *
+ * The producer is not idempotent: kafkajs' idempotence can lose an acknowledged message, and the inbox of every consumer
+ * removes the duplicates that a second try makes.
+ */
+export function createKafkaPublisher(options: KafkaPublisherOptions): Publisher & Component {
+  const { logger, partitionBytesMax = 900 * 1024, sendTimeoutMs = 30_000 } = options
+  const partitionCounts = new Map<string, number>()
+  const link = new Link<Producer>({
+    open: async () => {
+      const producer = createKafkaClient(options).producer({
+        idempotent: false,
+        allowAutoTopicCreation: false,
+        createPartitioner: keyPartitioner(partitionCounts),
+      })
+      await producer.connect()
+      return producer
+    },
+    close: (producer) => producer.disconnect(),
+  })
+
+  const send = async (rows: readonly PlacedRow[]): Promise<unknown> => {
+    try {
+      const producer = await link.get()
+      const topicMessages = toTopicMessages(rows)
+      await within(
+        sendTimeoutMs,
+        producer.sendBatch({ acks: allReplicas, timeout: ackTimeoutMs, topicMessages }),
+      )
+      link.worked()
+      return undefined
+    } catch (error) {
+      // Also after a failure of a topic: a topic that was deleted would fail every send of the same producer.
+      if (failureOf(error) !== 'row') link.drop()
+      return error
+    }
+  }
+
+  return {
+    name: 'kafka-publisher',
+    start: async () => {
+      // Only so that the first batch finds a connection; an outage at the start is one like any other.
+      await link.get().catch((error: unknown) => logger.warn({ err: error }, 'Kafka is not there'))
+    },
+    stop: () => link.close(),
+    publish: async (rows) => publishRows({ rows, send, partitionCounts, partitionBytesMax }),
+  }
+}
+
+type Send = (rows: readonly PlacedRow[]) => Promise<unknown>
+
+async function publishRows(options: {
+  rows: readonly OutboxRow[]
+  send: Send
+  partitionCounts: ReadonlyMap<string, number>
+  partitionBytesMax: number
+}): Promise<PublishOutcome> {
+  const { rows, send } = options
+  const outcomes = new Outcomes(rows)
+  const placed = rows.map((row, index) => ({ row, index }))
+  for (const part of splitByBytes(placed, options)) await sendPart(part, outcomes, send)
+  return outcomes.all
+}
+
+/** Sends rows together; when that fails, finds out which of them are at fault. */
+async function sendPart(part: readonly PlacedRow[], outcomes: Outcomes, send: Send): Promise<void> {
+  const rows = outcomes.sendable(part)
+  const [first] = rows
+  if (first === undefined) return
+  const error = await send(rows)
+  if (error === undefined) {
+    for (const row of rows) outcomes.acknowledge(row)
+    return
+  }
+  switch (failureOf(error)) {
+    case 'cluster':
+      outcomes.failBroker(rows, unavailable(error))
+      return
+    case 'topic':
+      if (rows.every(({ row }) => row.destination === first.row.destination)) {
+        outcomes.failDestination(first.row.destination, rows, unavailable(error))
+        return
+      }
+      for (const group of byTopic(rows).values()) await sendPart(group, outcomes, send)
+      return
+    case 'row':
+      if (rows.length === 1) {
+        outcomes.failRow(first, tooLarge(first.row, error))
+        return
+      }
+      await sendPart(rows.slice(0, rows.length / 2), outcomes, send)
+      await sendPart(rows.slice(rows.length / 2), outcomes, send)
+  }
+}
+
+/** Cuts a batch so that no partition gets more than `partitionBytesMax` at once. Their order stays. */
+export function splitByBytes(
+  rows: readonly PlacedRow[],
+  options: { partitionCounts: ReadonlyMap<string, number>; partitionBytesMax: number },
+): PlacedRow[][] {
+  const parts: PlacedRow[][] = []
+  let part: PlacedRow[] = []
+  const partitionBytes = new Map<string, number>()
+  for (const placed of rows) {
+    const { destination, key } = placed.row
+    // Before the first send nothing is known about a topic: as if it had one partition.
+    const count = options.partitionCounts.get(destination) ?? 1
+    const partition = `${destination}/${partitionOf(key, count)}`
+    const rowBytes = bytesOf(placed.row)
+    const bytes = (partitionBytes.get(partition) ?? 0) + rowBytes
+    if (bytes > options.partitionBytesMax && part.length > 0) {
+      parts.push(part)
+      part = []
+      partitionBytes.clear()
+      partitionBytes.set(partition, rowBytes)
+    } else {
+      partitionBytes.set(partition, bytes)
+    }
+    part.push(placed)
+  }
+  if (part.length > 0) parts.push(part)
+  return parts
+}
+
+// What the record format adds to a record and to a header, rounded up.
+const recordOverheadBytes = 32
+const headerOverheadBytes = 4
+
+function bytesOf(row: OutboxRow): number {
+  let bytes = recordOverheadBytes + Buffer.byteLength(row.key) + Buffer.byteLength(row.payload)
+  for (const name in row.headers) {
+    bytes += headerOverheadBytes + name.length + Buffer.byteLength(row.headers[name] ?? '')
+  }
+  return bytes
+}
+
+function toTopicMessages(rows: readonly PlacedRow[]): { topic: string; messages: Message[] }[] {
+  return [...byTopic(rows)].map(([topic, group]) => ({
+    topic,
+    messages: group.map(({ row }) => ({
+      key: row.key,
+      value: row.payload,
+      headers: row.headers,
+    })),
+  }))
+}
+
+function byTopic(rows: readonly PlacedRow[]): Map<string, PlacedRow[]> {
+  return Map.groupBy(rows, ({ row }) => row.destination)
+}
+
+function tooLarge(row: OutboxRow, cause: unknown): AppError {
+  const message = `${row.type} ${row.messageId} is too large for ${row.destination}`
+  return new AppError('message-too-large', message, { retry: 'permanent', cause })
+}
+
+async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(
+    () => late.reject(new Error(`no answer within ${timeoutMs} ms`)),
+    timeoutMs,
+  )
+  // A send that fails after its time-out was reported already.
+  work.catch(() => undefined)
+  try {
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
