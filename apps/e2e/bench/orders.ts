@@ -1,0 +1,221 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { orderCancelledV1, orderConfirmedV1 } from '@edp/event-schemas'
+import { consumer, createKafkaConsumer, on } from '@edp/messaging'
+import { createHealth, createLogger } from '@edp/runtime'
+import { Pool } from 'undici'
+import { createApi } from '../src/api.ts'
+import { appNames } from '../src/app-process.ts'
+import { formatBooks, settleBooks } from '../src/books.ts'
+import { serviceUrls, startSystem, type System } from '../src/system.ts'
+import { cpuPer, readCpu } from './cpu.ts'
+import { closedLoop, type LoadResult, openLoop, percentile, post } from './http-load.ts'
+import type { BenchmarkContext, Row } from './types.ts'
+
+const connections = 200
+const saturatedSeconds = 15
+const openLoopSeconds = 20
+
+/**
+ * Whole orders through the choreographed saga with every app, server and this load on one machine: saturated, in an open loop
+ * at 1,000 and at 300 a second, with one hot product, and the CPU by process at 1,000 a second.
+ */
+export async function run(context: BenchmarkContext): Promise<Row[]> {
+  const env = Object.fromEntries(appNames.map((app) => [app, { LOG_LEVEL: 'warn' }]))
+  const system = await startSystem(`bench-orders-${process.pid}`, env)
+  const watch = await watchEnds(system)
+  try {
+    const bench = await prepare(system, watch)
+    context.log('warm-up')
+    await bench.load((send) => closedLoop(send, { connections, seconds: 5 }), bench.many)
+    const rows: Row[] = []
+    context.log(`saturated, ${connections} connections, ${saturatedSeconds} s`)
+    const many = await saturated(bench, bench.many)
+    rows.push(...rowsOf({ load: 'saturated', connections }, many))
+    context.log('saturated, one hot product')
+    const hot = await saturated(bench, bench.hot)
+    rows.push(...rowsOf({ load: 'saturated, one hot product', connections }, hot))
+    rows.push({
+      benchmark: 'orders',
+      metric: 'hot product / many products',
+      value: hot.endedPerSecond / many.endedPerSecond,
+      unit: '',
+      settings: {},
+    })
+    for (const perSecond of [1000, 300]) {
+      context.log(`open loop at ${perSecond}/s, ${openLoopSeconds} s`)
+      const before = readCpu(pidsOf(system))
+      const measured = await bench.load(
+        (send) => openLoop(send, { perSecond, seconds: openLoopSeconds }),
+        bench.many,
+      )
+      const spent = cpuPer(before, readCpu(pidsOf(system)), measured.sent)
+      rows.push(
+        ...rowsOf({ load: `open loop ${perSecond}/s` }, measured),
+        ...cpuRows(perSecond, spent),
+      )
+    }
+    const books = await settleBooks(system.databases, system.gatewayUrl, 60_000)
+    if (!books.balanced) throw new Error(`the books do not balance:\n${formatBooks(books)}`)
+    return rows
+  } finally {
+    await watch.stop()
+    await system.stop()
+  }
+}
+
+interface Measured extends LoadResult {
+  /** From the 202 to the event that the order has ended, for each order. */
+  endsMs: number[]
+  /** Orders that ended in a second, from the first request to the last end. */
+  endedPerSecond: number
+}
+
+type Drive = (send: (index: number) => Promise<void>) => Promise<LoadResult>
+
+interface Bench {
+  many: readonly string[]
+  hot: readonly string[]
+  load(drive: Drive, skus: readonly string[]): Promise<Measured>
+}
+
+async function prepare(system: System, watch: EndWatch): Promise<Bench> {
+  const api = createApi(serviceUrls(system))
+  const many = Array.from({ length: 200 }, (_, index) => `bench-${index}`)
+  const hot = ['bench-hot']
+  for (const sku of [...many, ...hot]) {
+    await api.putProduct(sku, 250)
+    await api.receiveStock(sku, 1_000_000)
+  }
+  const pool = new Pool(serviceUrls(system).orders, { connections, pipelining: 1 })
+  const load = async (drive: Drive, skus: readonly string[]): Promise<Measured> => {
+    const startedAt = performance.now()
+    watch.reset()
+    const result = await drive(async (index) => {
+      const lines = [{ sku: skus[index % skus.length], quantity: 1 }]
+      const text = await post(pool, '/orders', {
+        status: 202,
+        headers: { 'idempotency-key': randomUUID() },
+        body: JSON.stringify({
+          customerId: 'bench',
+          currency: 'EUR',
+          paymentToken: 'tok_ok',
+          lines,
+        }),
+      })
+      // The id is the first thing of the answer; parsing all of it would load the machine that is measured.
+      watch.accepted(/"orderId":"([^"]+)"/.exec(text)?.[1] ?? '')
+    })
+    const endsMs = await watch.allEnded(result.latenciesMs.length)
+    const seconds = (watch.lastEndAt() - startedAt) / 1000
+    return { ...result, endsMs, endedPerSecond: endsMs.length / seconds }
+  }
+  return { many, hot, load }
+}
+
+function saturated(bench: Bench, skus: readonly string[]): Promise<Measured> {
+  return bench.load((send) => closedLoop(send, { connections, seconds: saturatedSeconds }), skus)
+}
+
+function rowsOf(settings: Row['settings'], measured: Measured): Row[] {
+  const row = (metric: string, value: number, unit: string): Row => ({
+    benchmark: 'orders',
+    metric,
+    value,
+    unit,
+    settings,
+  })
+  return [
+    row('accepted', measured.latenciesMs.length / measured.seconds, 'orders/s'),
+    row('ended', measured.endedPerSecond, 'orders/s'),
+    row('failed requests', measured.failed, ''),
+    row('HTTP p50', percentile(measured.latenciesMs, 0.5), 'ms'),
+    row('HTTP p99', percentile(measured.latenciesMs, 0.99), 'ms'),
+    row('accepted → ended p50', percentile(measured.endsMs, 0.5), 'ms'),
+    row('accepted → ended p99', percentile(measured.endsMs, 0.99), 'ms'),
+  ]
+}
+
+function cpuRows(perSecond: number, spent: ReadonlyMap<string, number>): Row[] {
+  const settings = { load: `open loop ${perSecond}/s` }
+  const system = [...spent].filter(([name]) => name !== 'load generator')
+  const total = system.reduce((sum, [, ms]) => sum + ms, 0)
+  return [...spent, ['all but the load generator', total] as const].map(([name, value]) => ({
+    benchmark: 'orders',
+    metric: `CPU an order: ${name}`,
+    value,
+    unit: 'ms',
+    settings,
+  }))
+}
+
+function pidsOf(system: System): Record<string, number | undefined> {
+  const apps = Object.entries(system.apps).map(([name, app]) => [name, app.pid])
+  return { ...Object.fromEntries(apps), 'load generator': process.pid }
+}
+
+/** Sees every order end, as any downstream consumer would: by its event on Kafka. */
+interface EndWatch {
+  reset(): void
+  accepted(orderId: string): void
+  /** Waits until so many orders have ended; the times from accepted to ended. */
+  allEnded(count: number): Promise<number[]>
+  lastEndAt(): number
+  stop(): Promise<void>
+}
+
+async function watchEnds(system: System): Promise<EndWatch> {
+  let acceptedAt = new Map<string, number>()
+  let endedAt = new Map<string, number>()
+  let lastEndAt = 0
+  const health = createHealth()
+  const kafka = createKafkaConsumer({
+    brokers: system.kafkaBrokers,
+    namespace: system.name,
+    consumer: endEvents,
+    pipeline: {
+      ready: () => Promise.resolve(),
+      handle: (batch) => {
+        for (const { headers } of batch) {
+          if (!endTypes.has(headers['ce_type'] ?? '')) continue
+          lastEndAt = performance.now()
+          endedAt.set(headers['ce_subject'] ?? '', lastEndAt)
+        }
+        return Promise.resolve()
+      },
+    },
+    logger: createLogger('bench', 'warn'),
+    health,
+    onCrash: (error) => {
+      throw error
+    },
+  })
+  await kafka.start()
+  // Degraded until it is in its group; what ends before that would not be seen.
+  while (health.readiness().status !== 'ok') await sleep(50)
+  return {
+    reset: () => {
+      acceptedAt = new Map()
+      endedAt = new Map()
+    },
+    accepted: (orderId) => acceptedAt.set(orderId, performance.now()),
+    allEnded: async (count) => {
+      const deadline = Date.now() + 120_000
+      while (endedAt.size < count) {
+        if (Date.now() > deadline) throw new Error(`${endedAt.size} of ${count} orders ended`)
+        await sleep(50)
+      }
+      return [...acceptedAt].map(([orderId, at]) => Math.max(0, (endedAt.get(orderId) ?? at) - at))
+    },
+    lastEndAt: () => lastEndAt,
+    stop: () => kafka.stop(),
+  }
+}
+
+const endTypes = new Set([orderConfirmedV1.type, orderCancelledV1.type])
+const nothing = { keys: () => ({}), decide: () => ({}) }
+const endEvents = consumer({
+  name: 'bench.kafka',
+  store: { keyOf: {}, load: () => Promise.resolve({}), save: () => Promise.resolve() },
+  handlers: [on(orderConfirmedV1, nothing), on(orderCancelledV1, nothing)],
+})

@@ -1,0 +1,233 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { ensureTopics } from '@edp/messaging'
+import { topics } from '@edp/event-schemas'
+import pg from 'pg'
+import { z } from 'zod'
+import { type AppName, AppProcess, appNames, freePort, migrateApp } from './app-process.ts'
+import type { ServiceUrls } from './api.ts'
+import type { DatabaseUrls } from './books.ts'
+import { readStackEnv, runDirectory, stackSetting } from './stack-settings.ts'
+
+/** The services that have a database, with its name in a normal deployment. */
+const databaseOf = {
+  'order-service': 'orders',
+  'inventory-service': 'inventory',
+  'payment-service': 'payments',
+} as const
+type DatabaseOwner = keyof typeof databaseOf
+const databaseOwners = ['order-service', 'inventory-service', 'payment-service'] as const
+const urlsByName = z.record(z.string(), z.string())
+
+/**
+ * All apps as processes, with databases, topics, ports and a ledger of their own, so that a run neither sees nor disturbs
+ * what else uses the local stack.
+ */
+export interface System {
+  readonly name: string
+  readonly apps: Readonly<Record<AppName, AppProcess>>
+  readonly databases: DatabaseUrls
+  readonly gatewayUrl: string
+  readonly kafkaBrokers: string[]
+  readonly logDirectory: string
+  /** A further process of an app, on a port of its own; not started yet. */
+  replica(app: AppName): Promise<AppProcess>
+  /** Ends every process, first those that take work in, and removes the databases. @returns the exit codes */
+  stop(): Promise<Record<string, number | null>>
+}
+
+/**
+ * Starts every app on the running local stack and waits until all are ready. `env` is added to the environment of an app.
+ * @throws Error with the log of the app that did not start
+ */
+export async function startSystem(
+  name: string,
+  env: Partial<Record<AppName, Record<string, string>>> = {},
+): Promise<System> {
+  const plan = await planSystem(name, env)
+  await createDatabases(plan)
+  await ensureTopics({ brokers: plan.kafkaBrokers, namespace: name, topics })
+  await Promise.all(
+    databaseOwners.map((app) =>
+      migrateApp(app, { MIGRATION_DATABASE_URL: plan.migrationUrls[app], LOG_LEVEL: 'warn' }),
+    ),
+  )
+  const processes: AppProcess[] = []
+  const launch = (app: AppName, port: number): AppProcess => {
+    const logFile = join(plan.logDirectory, `${app}-${port}.log`)
+    const process = new AppProcess({ app, env: plan.envOf(app, port), logFile })
+    processes.push(process)
+    return process
+  }
+  const apps = mapApps((app) => launch(app, plan.ports[app]))
+  const stop = async (): Promise<Record<string, number | null>> => {
+    const codes = await stopAll(processes)
+    await dropDatabases(plan)
+    return codes
+  }
+  try {
+    for (const process of processes) process.start()
+    await Promise.all(processes.map((process) => process.ready()))
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return {
+    name,
+    apps,
+    databases: plan.databases,
+    gatewayUrl: apps['payment-gateway-sandbox'].url,
+    kafkaBrokers: plan.kafkaBrokers,
+    logDirectory: plan.logDirectory,
+    replica: async (app) => launch(app, await freePort()),
+    stop,
+  }
+}
+
+interface Plan {
+  ports: Record<AppName, number>
+  kafkaBrokers: string[]
+  /** As administrator, for the books and for tests. */
+  databases: DatabaseUrls
+  migrationUrls: Record<DatabaseOwner, string>
+  databaseNames: string[]
+  adminUrl: string
+  logDirectory: string
+  envOf(app: AppName, port: number): Record<string, string>
+}
+
+async function planSystem(
+  name: string,
+  extra: Partial<Record<AppName, Record<string, string>>>,
+): Promise<Plan> {
+  const logDirectory = runDirectory(name)
+  rmSync(logDirectory, { recursive: true, force: true })
+  const ports = await choosePorts()
+  const adminUrl = stackSetting('stack', 'STACK_POSTGRES_ADMIN_URL')
+  const own = (database: string): string => `${name}_${database}`.replaceAll('-', '_')
+  const urlOf = (app: DatabaseOwner, key: string): string =>
+    withDatabase(stackSetting(app, key), own(databaseOf[app]))
+  const relayUrls = Object.entries(
+    urlsByName.parse(JSON.parse(stackSetting('outbox-relay', 'OUTBOX_DATABASES'))),
+  ).map(([database, url]) => [database, withDatabase(url, own(database))])
+  const overrides: Record<AppName, Record<string, string>> = {
+    'order-service': { DATABASE_URL: urlOf('order-service', 'DATABASE_URL') },
+    'inventory-service': { DATABASE_URL: urlOf('inventory-service', 'DATABASE_URL') },
+    'payment-service': {
+      DATABASE_URL: urlOf('payment-service', 'DATABASE_URL'),
+      PAYMENT_GATEWAY_URL: `http://127.0.0.1:${ports['payment-gateway-sandbox']}`,
+    },
+    'outbox-relay': { OUTBOX_DATABASES: JSON.stringify(Object.fromEntries(relayUrls)) },
+    'payment-gateway-sandbox': { LEDGER_FILE: join(logDirectory, 'ledger.jsonl') },
+  }
+  return {
+    ports,
+    adminUrl,
+    logDirectory,
+    kafkaBrokers: stackSetting('stack', 'KAFKA_BROKERS').split(','),
+    databaseNames: Object.values(databaseOf).map(own),
+    databases: {
+      orders: withDatabase(adminUrl, own('orders')),
+      inventory: withDatabase(adminUrl, own('inventory')),
+      payments: withDatabase(adminUrl, own('payments')),
+    },
+    migrationUrls: {
+      'order-service': urlOf('order-service', 'MIGRATION_DATABASE_URL'),
+      'inventory-service': urlOf('inventory-service', 'MIGRATION_DATABASE_URL'),
+      'payment-service': urlOf('payment-service', 'MIGRATION_DATABASE_URL'),
+    },
+    envOf: (app, port) => ({
+      ...readStackEnv(app),
+      ...overrides[app],
+      MESSAGING_NAMESPACE: name,
+      HTTP_HOST: '127.0.0.1',
+      HTTP_PORT: String(port),
+      ...extra[app],
+    }),
+  }
+}
+
+async function choosePorts(): Promise<Record<AppName, number>> {
+  const ports = new Set<number>()
+  while (ports.size < appNames.length) ports.add(await freePort())
+  const list = [...ports]
+  return mapApps((app) => list[appNames.indexOf(app)] ?? 0)
+}
+
+function mapApps<Value>(make: (app: AppName) => Value): Record<AppName, Value> {
+  return {
+    'payment-gateway-sandbox': make('payment-gateway-sandbox'),
+    'order-service': make('order-service'),
+    'inventory-service': make('inventory-service'),
+    'payment-service': make('payment-service'),
+    'outbox-relay': make('outbox-relay'),
+  }
+}
+
+function withDatabase(url: string, database: string): string {
+  const changed = new URL(url)
+  changed.pathname = `/${database}`
+  return changed.href
+}
+
+// What takes work in goes first, so that the others can finish it; the relay goes last and leaves an empty outbox.
+const stopOrder: readonly AppName[] = [
+  'order-service',
+  'inventory-service',
+  'payment-service',
+  'payment-gateway-sandbox',
+  'outbox-relay',
+]
+
+async function stopAll(processes: readonly AppProcess[]): Promise<Record<string, number | null>> {
+  const codes: Record<string, number | null> = {}
+  for (const app of stopOrder) {
+    const ofApp = processes.filter((process) => process.app === app && process.running)
+    for (const process of ofApp) process.signal('SIGCONT')
+    for (const [index, code] of (await Promise.all(ofApp.map((one) => one.stop()))).entries()) {
+      codes[index === 0 ? app : `${app}-${index + 1}`] = code
+    }
+  }
+  return codes
+}
+
+async function createDatabases(plan: Plan): Promise<void> {
+  await asAdmin(plan.adminUrl, async (client) => {
+    for (const app of databaseOwners) {
+      const url = new URL(plan.migrationUrls[app])
+      const database = client.escapeIdentifier(url.pathname.slice(1))
+      await client.query(`drop database if exists ${database} with (force)`)
+      await client.query(
+        `create database ${database} owner ${client.escapeIdentifier(decodeURIComponent(url.username))}`,
+      )
+    }
+  })
+}
+
+async function dropDatabases(plan: Plan): Promise<void> {
+  await asAdmin(plan.adminUrl, async (client) => {
+    for (const name of plan.databaseNames) {
+      await client.query(`drop database if exists ${client.escapeIdentifier(name)} with (force)`)
+    }
+  })
+}
+
+async function asAdmin(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** Where the services of a system answer. */
+export function serviceUrls({ apps }: System): ServiceUrls {
+  return {
+    orders: apps['order-service'].url,
+    inventory: apps['inventory-service'].url,
+    payments: apps['payment-service'].url,
+    gateway: apps['payment-gateway-sandbox'].url,
+  }
+}

@@ -1,0 +1,70 @@
+import { randomInt } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { createApi } from '../src/api.ts'
+import { appNames } from '../src/app-process.ts'
+import { expectAllEnded, type Load, startLoad } from '../src/load.ts'
+import { serviceUrls, startSystem, type System } from '../src/system.ts'
+
+const ordersPerSecond = 100
+
+let system: System
+let load: Load
+
+beforeEach(async () => {
+  const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
+  console.log(`SEED=${seed}`)
+  system = await startSystem(`crashes-${process.pid}`)
+  load = await startLoad({ api: createApi(serviceUrls(system)), seed, ordersPerSecond })
+  await untilAccepted(50)
+})
+
+afterEach(async () => {
+  await system.stop()
+})
+
+it('loses and doubles nothing when each app is killed once in the middle of the flow', async () => {
+  for (const app of appNames) {
+    await system.apps[app].kill()
+    await sleep(300)
+    system.apps[app].start()
+    await system.apps[app].ready()
+    await untilAccepted(load.accepted() + 50)
+  }
+  await expectAllEnded(system, await load.stop())
+})
+
+it('loses and doubles nothing when a second process of each service joins and is killed', async () => {
+  for (const app of [
+    'order-service',
+    'inventory-service',
+    'payment-service',
+    'outbox-relay',
+  ] as const) {
+    const second = await system.replica(app)
+    second.start()
+    await second.ready()
+    await untilAccepted(load.accepted() + 100)
+    await second.kill()
+    await untilAccepted(load.accepted() + 50)
+  }
+  await expectAllEnded(system, await load.stop())
+})
+
+it('loses and doubles nothing when each app is restarted in order, and each exits with 0', async () => {
+  for (const app of appNames) {
+    expect(await system.apps[app].stop(), `exit code of ${app}`).toBe(0)
+    system.apps[app].start()
+    await system.apps[app].ready()
+    await untilAccepted(load.accepted() + 50)
+  }
+  await expectAllEnded(system, await load.stop())
+})
+
+async function untilAccepted(count: number): Promise<void> {
+  const deadline = Date.now() + 60_000
+  while (load.accepted() < count) {
+    if (Date.now() > deadline) throw new Error(`only ${load.accepted()} of ${count} accepted`)
+    await sleep(20)
+  }
+}
