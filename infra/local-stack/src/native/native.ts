@@ -7,6 +7,7 @@ import { messageOf, StackError } from '../stack-error.ts'
 import type { ServerState } from '../way.ts'
 import { kafka } from './kafka.ts'
 import { postgres } from './postgres.ts'
+import { outsideFolder } from './postgres-user.ts'
 import { leaderRuns } from './process-table.ts'
 import { epmd, rabbitmq } from './rabbitmq.ts'
 import { redis } from './redis.ts'
@@ -30,7 +31,7 @@ export async function nativeUp(settings: Settings): Promise<void> {
     kafkaLibraries,
   } = await software(settings)
   const chains: Server[][] = [
-    [await postgres(settings)],
+    [postgres(settings)],
     [kafka(settings, java, kafkaLibraries)],
     [epmd(settings, mapper), rabbitmq(settings, rabbitmqServer)],
     [redis(settings, redisServer)],
@@ -85,6 +86,7 @@ export async function nativeStatus(settings: Settings): Promise<ServerState[]> {
 
 /** Deletes what the servers stored and logged; the downloaded software stays. */
 export function nativeDelete(settings: Settings): void {
+  rmSync(outsideFolder(settings.dir), { recursive: true, force: true })
   for (const name of ['postgres', 'kafka', 'rabbitmq', 'redis']) {
     rmSync(layout(settings.dir).data(name), { recursive: true, force: true })
     rmSync(layout(settings.dir).log(name), { force: true })

