@@ -1,5 +1,5 @@
-import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
+import { newId } from './new-id.ts'
 
 /** Which style of saga a message belongs to. A handler of one style ignores the messages of the other. */
 export const coordination = z.enum(['choreographed', 'orchestrated'])
@@ -16,7 +16,9 @@ export type Direction = z.infer<typeof direction>
 export const envelope = z.object({
   id: z.uuidv7(),
   source: z.string().min(1),
-  type: z.string().regex(/^[a-z-]+(\.[a-z-]+)*\.v[1-9][0-9]*$/, 'expected a type such as order.placed.v1'),
+  type: z
+    .string()
+    .regex(/^[a-z-]+(\.[a-z-]+)*\.v[1-9][0-9]*$/, 'expected a type such as order.placed.v1'),
   subject: z.string().min(1),
   time: z.iso.datetime(),
   datacontenttype: z.literal('application/json'),
@@ -39,7 +41,7 @@ export interface Message<Body> {
 
 /** A new message id. Ids made later sort later, across processes to the millisecond. */
 export function newMessageId(): string {
-  return uuidv7()
+  return newId()
 }
 
 /** `order.placed.v1` → `{ name: 'order.placed', version: 1 }`; undefined for anything else. */

@@ -118,7 +118,7 @@ function createApp(options: HttpServerOptions): HttpApp {
     requestTimeout: options.requestTimeoutMs ?? 10_000,
     handlerTimeout: handlerTimeoutMs,
     // Bounds silent sockets, so it must be longer than a handler that is silent while it works.
-    connectionTimeout: handlerTimeoutMs * 2,
+    connectionTimeout: (handlerTimeoutMs || 15_000) * 2,
     // Longer than the 60 s of the usual load balancer, which must be the one to close.
     keepAliveTimeout: 72_000,
     // Node closes idle connections at close; those with a request under way finish it.
