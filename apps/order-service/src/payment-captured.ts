@@ -1,0 +1,42 @@
+import type { PaymentCapturedV1 } from '@edp/event-schemas'
+import type { MessageHandler } from '@edp/messaging'
+import { AppError } from '@edp/runtime'
+import { confirm, type Order } from './domain/order.ts'
+import { orderConfirmed } from './order-messages.ts'
+import type { OrderTables } from './rows.ts'
+import { seen } from './timeline.ts'
+
+/** The customer has paid for what is set aside: the order is confirmed, unless it is being cancelled. */
+export const paymentCaptured: MessageHandler<PaymentCapturedV1, OrderTables> = {
+  keys: ({ body }) => ({ orders: [body.orderId], lines: [body.orderId] }),
+
+  decide: (message, rows, now) => {
+    const { orderId, chargeId, amountMinor, currency } = message.body
+    const detail = { chargeId, amountMinor, currency }
+    const order = rows.orders.get(orderId)
+    const lines = rows.lines.get(orderId)
+    if (order === undefined || lines === undefined) {
+      return { changed: { timeline: [seen(message, now, { detail, note: 'unknown-order' })] } }
+    }
+    refuseOtherAmount(order, message.body)
+    const verdict = confirm(order, now)
+    if (!verdict.changed) {
+      return { changed: { timeline: [seen(message, now, { detail, note: verdict.note })] } }
+    }
+    return {
+      changed: { orders: [verdict.order], timeline: [seen(message, now, { detail })] },
+      messages: [orderConfirmed(verdict.order, lines.lines)],
+    }
+  },
+}
+
+// The books would not balance any more, and nobody would notice: rather stop here.
+function refuseOtherAmount(order: Order, captured: PaymentCapturedV1): void {
+  if (order.amountMinor === captured.amountMinor && order.currency === captured.currency) return
+  throw new AppError(
+    'captured-other-amount',
+    `order ${order.orderId} is ${order.amountMinor} ${order.currency}, ` +
+      `captured were ${captured.amountMinor} ${captured.currency}`,
+    { retry: 'permanent' },
+  )
+}

@@ -1,0 +1,192 @@
+import { createHash } from 'node:crypto'
+import { newId, type PricedLine } from '@edp/event-schemas'
+import { claimKeys, type KeyRequest, readKeys, type StoredAnswer } from '@edp/idempotency'
+import { enqueue } from '@edp/outbox'
+import { AppError, createGroupCommit, type Database, faultPoint, type Tx } from '@edp/runtime'
+import { z } from 'zod'
+import { type OrderView, type PlaceOrderBody, viewOrder } from './api.ts'
+import { insertOrders, readClock } from './db/orders.ts'
+import { readProducts } from './db/products.ts'
+import { insertTimeline } from './db/timeline.ts'
+import type { PendingOrder } from './domain/order.ts'
+import { type LineProblem, priceLines, type Product } from './domain/prices.ts'
+import { countPlaced, observeGroup } from './metrics.ts'
+import { orderPlaced } from './order-messages.ts'
+import { serviceName } from './service-name.ts'
+import { sent } from './timeline.ts'
+
+/** A customer's request for an order. */
+export interface PlaceOrder {
+  readonly idempotencyKey: string
+  readonly body: PlaceOrderBody
+  readonly traceparent: string
+}
+
+/** What became of it. `accepted` is the first answer, also when the request was sent again. */
+export type Placed =
+  | { readonly kind: 'accepted'; readonly order: OrderView }
+  | { readonly kind: 'unsellable'; readonly problems: readonly LineProblem[] }
+  | { readonly kind: 'other-payload' }
+
+export interface PlaceOrderOptions {
+  readonly database: Database
+  readonly namespace: string
+  readonly orderDeadlineMs: number
+}
+
+const accepted = 202
+const lanes = 2
+const groupMax = 200
+const waitingMax = 5000
+
+/**
+ * Places orders in groups: what waited while both lanes were committing goes into one transaction. The idempotency keys are
+ * claimed in it, so there is one order for a key, whatever happens to the process or the connection afterwards.
+ */
+export function createPlaceOrder(
+  options: PlaceOrderOptions,
+): (request: PlaceOrder) => Promise<Placed> {
+  return createGroupCommit({
+    lanes,
+    groupMax,
+    waitingMax,
+    run: (requests: readonly PlaceOrder[]) => placeGroup(options, requests),
+  })
+}
+
+/** An order that will be placed if its key is free. */
+interface Sellable {
+  readonly kind: 'sellable'
+  readonly request: PlaceOrder
+  readonly order: PendingOrder
+  readonly lines: readonly PricedLine[]
+  readonly view: OrderView
+}
+
+/** An order that cannot be placed, unless it was already: the catalogue may have changed since. */
+interface Unsellable {
+  readonly kind: 'unsellable'
+  readonly request: PlaceOrder
+  readonly problems: readonly LineProblem[]
+}
+
+async function placeGroup(
+  options: PlaceOrderOptions,
+  requests: readonly PlaceOrder[],
+): Promise<Placed[]> {
+  observeGroup(requests.length)
+  const drafts = await options.database.transaction(async (tx) => {
+    const [now, products] = await Promise.all([readClock(tx), readProducts(tx, skusOf(requests))])
+    const dueAt = new Date(now.getTime() + options.orderDeadlineMs)
+    const all = requests.map((request) => draft(request, products, { now, dueAt }))
+    return claimAndInsert(tx, all, { namespace: options.namespace, now })
+  })
+  const fault = faultPoint('place-order.committed')
+  if (fault) await fault
+  countPlaced('choreographed', drafts.filter((one) => one.fresh).length)
+  return answer(options.database, drafts)
+}
+
+function skusOf(requests: readonly PlaceOrder[]): Set<string> {
+  return new Set(requests.flatMap(({ body }) => body.lines.map((line) => line.sku)))
+}
+
+/** The order that a request would make at today's prices. */
+function draft(
+  request: PlaceOrder,
+  products: ReadonlyMap<string, Product>,
+  times: { now: Date; dueAt: Date },
+): Sellable | Unsellable {
+  const { customerId, currency, coordination, priority, lines } = request.body
+  const pricing = priceLines(lines, currency, products)
+  if (!pricing.ok) return { kind: 'unsellable', request, problems: pricing.problems }
+  const order: PendingOrder = {
+    orderId: newId(),
+    customerId,
+    status: 'pending',
+    coordination,
+    priority,
+    currency,
+    amountMinor: pricing.amountMinor,
+    placedAt: times.now,
+    dueAt: times.dueAt,
+  }
+  const view = viewOrder(order, pricing.lines)
+  return { kind: 'sellable', request, order, lines: pricing.lines, view }
+}
+
+interface Claimed {
+  readonly draft: Sellable | Unsellable
+  /** Whether this transaction placed the order. */
+  readonly fresh: boolean
+}
+
+async function claimAndInsert(
+  tx: Tx,
+  drafts: readonly (Sellable | Unsellable)[],
+  origin: { namespace: string; now: Date },
+): Promise<Claimed[]> {
+  const sellable = drafts.filter((one) => one.kind === 'sellable')
+  const claims = await claimKeys(tx, sellable.map(keyRequest))
+  const fresh = sellable.filter((_one, index) => claims[index])
+  insertOrders(tx, fresh)
+  const messages = fresh.flatMap(({ order, lines, request: { body, traceparent } }) =>
+    enqueue(tx, [orderPlaced(order, lines, body.paymentToken)], {
+      source: serviceName,
+      coordination: order.coordination,
+      traceparent,
+      ...origin,
+    }),
+  )
+  insertTimeline(
+    tx,
+    messages.map((message) => sent(message, origin.now)),
+  )
+  const placed = new Set<Sellable | Unsellable>(fresh)
+  return drafts.map((one) => ({ draft: one, fresh: placed.has(one) }))
+}
+
+function keyRequest({ request, view }: Sellable): KeyRequest {
+  return { ...keyOf(request), fingerprint: fingerprintOf(request), status: accepted, body: view }
+}
+
+/** A customer's key means nothing for another customer. */
+function keyOf({ body, idempotencyKey }: PlaceOrder): { scope: string; key: string } {
+  return { scope: body.customerId, key: idempotencyKey }
+}
+
+/** Of what was read, so that spaces and the order of fields do not matter. */
+function fingerprintOf({ body }: PlaceOrder): string {
+  return createHash('sha256').update(JSON.stringify(body)).digest('base64')
+}
+
+/** After the commit: what was placed as it was placed, the rest as their keys say. */
+async function answer(database: Database, claimed: readonly Claimed[]): Promise<Placed[]> {
+  const others = claimed.filter((one) => !one.fresh).map((one) => one.draft)
+  const stored = await readKeys(
+    database,
+    others.map(({ request }) => keyOf(request)),
+  )
+  const answers = new Map(others.map((one, index) => [one, stored[index]]))
+  return claimed.map(({ draft: one, fresh }) =>
+    fresh && one.kind === 'sellable'
+      ? { kind: 'accepted', order: one.view }
+      : replay(one, answers.get(one)),
+  )
+}
+
+// What this service stored itself is passed on as it is: a check would fail old answers after a change of the schema.
+const storedOrder = z.custom<OrderView>(
+  (body) => typeof body === 'object' && body !== null && 'orderId' in body,
+)
+
+function replay(one: Sellable | Unsellable, stored: StoredAnswer | undefined): Placed {
+  if (stored !== undefined) {
+    if (stored.fingerprint !== fingerprintOf(one.request)) return { kind: 'other-payload' }
+    return { kind: 'accepted', order: storedOrder.parse(stored.body) }
+  }
+  if (one.kind === 'unsellable') return { kind: 'unsellable', problems: one.problems }
+  throw new AppError('key-vanished', 'an idempotency key was taken, and then it was not there', {
+    retry: 'transient-message',
+  })
+}

@@ -1,0 +1,130 @@
+import { createInboxUpkeep } from '@edp/idempotency'
+import { createKafkaConsumer, createPipeline } from '@edp/messaging'
+import {
+  type Component,
+  createLifecycle,
+  createLoop,
+  type Database,
+  type Lifecycle,
+  type Loop,
+  openDatabase,
+  type ServiceProcess,
+  untilDone,
+} from '@edp/runtime'
+import { createHttpServer } from '@edp/runtime/http'
+import { cancelOverdue } from './cancel-overdue.ts'
+import type { Config } from './config.ts'
+import { kafkaConsumer } from './consumers.ts'
+import { openReads } from './db/reads.ts'
+import { addRoutes } from './http.ts'
+import { createPlaceOrder } from './place-order.ts'
+import { serviceName } from './service-name.ts'
+
+// Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
+const inboxRetentionDays = 8
+const overdueBatchMax = 500
+
+/** The service: HTTP, one consumer, the deadline loop, one database. Tests build it with this too. */
+export async function createService(
+  config: Config,
+  process: ServiceProcess,
+): Promise<Lifecycle & { url(): string }> {
+  const { logger, health, fatal } = process
+  const namespace = config.MESSAGING_NAMESPACE
+  const database = openDatabase({
+    url: config.DATABASE_URL,
+    applicationName: serviceName,
+    poolMax: config.POOL_MAX,
+    lockTimeoutMs: config.LOCK_TIMEOUT_MS,
+    onConnectionError: (err) => logger.warn({ err }, 'lost a connection to Postgres'),
+  })
+  const http = await createHttpServer({
+    name: serviceName,
+    description: 'Places orders and follows them to their end.',
+    logger,
+    health,
+    host: config.HTTP_HOST,
+    port: config.HTTP_PORT,
+    // Placing an order bounds itself: a timer and an AbortController for each of them cost a sixth of the whole service.
+    handlerTimeoutMs: 0,
+  })
+  addRoutes(http.app, {
+    database,
+    namespace,
+    reads: openReads(database.reads),
+    placeOrder: createPlaceOrder({
+      database,
+      namespace,
+      orderDeadlineMs: config.ORDER_DEADLINE_MS,
+    }),
+  })
+  const pipeline = createPipeline({
+    consumer: kafkaConsumer,
+    database,
+    source: serviceName,
+    namespace,
+    inboxRetentionDays,
+    logger,
+  })
+  const lifecycle = createLifecycle(
+    [
+      pools(database),
+      http.component,
+      answering(database, process),
+      createInboxUpkeep({ database, logger, health, retentionDays: inboxRetentionDays }),
+      deadlines(config, database, process),
+      createKafkaConsumer({
+        brokers: config.KAFKA_BROKERS,
+        clientId: serviceName,
+        namespace,
+        pipeline,
+        consumer: kafkaConsumer,
+        logger,
+        health,
+        onCrash: fatal,
+      }),
+    ],
+    { logger, shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS },
+  )
+  return { ...lifecycle, url: http.url }
+}
+
+/** The one timer: gives up orders whose time is over. */
+function deadlines(config: Config, database: Database, process: ServiceProcess): Loop {
+  const { logger, health } = process
+  const loop = createLoop({
+    name: 'order deadlines',
+    intervalMs: config.DEADLINE_POLL_INTERVAL_MS,
+    logger,
+    work: async () => {
+      const options = { database, namespace: config.MESSAGING_NAMESPACE }
+      const cancelled = await cancelOverdue(options, overdueBatchMax)
+      if (cancelled > 0) logger.info({ orders: cancelled }, 'overdue orders are being cancelled')
+      return cancelled === overdueBatchMax ? 'again' : undefined
+    },
+  })
+  health.register(loop.name, () => loop.report())
+  return loop
+}
+
+// First of all, so that it is the last to stop: everything else uses it until its own end.
+function pools(database: Database): Component {
+  return { name: 'postgres', start: async () => undefined, stop: () => database.end() }
+}
+
+// Nothing is consumed before Postgres answers; meanwhile liveness does.
+function answering(database: Database, { logger }: ServiceProcess): Component {
+  const stopping = new AbortController()
+  return {
+    name: 'postgres answers',
+    start: () =>
+      untilDone(() => database.ping(), {
+        baseMs: 100,
+        capMs: 5000,
+        signal: stopping.signal,
+        onError: ({ error, delayMs }) =>
+          logger.warn({ err: error, delayMs }, 'waiting for Postgres'),
+      }),
+    stop: async () => stopping.abort(new Error('stopping')),
+  }
+}
