@@ -1,5 +1,11 @@
 import type { z } from 'zod'
-import { type Coordination, type Direction, type Envelope, newMessageId, parseType } from './envelope.ts'
+import {
+  type Coordination,
+  type Direction,
+  type Envelope,
+  newMessageId,
+  parseType,
+} from './envelope.ts'
 import { toHeaders, type Transport } from './headers.ts'
 
 /** Where messages of a contract go: a Kafka topic, or a RabbitMQ exchange with a routing key. No namespace. */
@@ -32,7 +38,11 @@ interface Upcaster<Body> {
 /** What came of reading a body: the body, or every problem with it. */
 export type BodyReading<Body> =
   | { readonly ok: true; readonly body: Body }
-  | { readonly ok: false; readonly reason: 'poison' | 'unknown-version'; readonly problems: string[] }
+  | {
+      readonly ok: false
+      readonly reason: 'poison' | 'unknown-version'
+      readonly problems: string[]
+    }
 
 /**
  * Declares a message type.
@@ -65,7 +75,11 @@ export function upcast<Old, New>(contract: Contract<Old>, up: (old: Old) => New)
  * that a producer may add one. A version newer than the contract is `unknown-version`, not poison: a later
  * deployment of the consumer will know it.
  */
-export function readBody<Body>(contract: Contract<Body>, type: string, body: unknown): BodyReading<Body> {
+export function readBody<Body>(
+  contract: Contract<Body>,
+  type: string,
+  body: unknown,
+): BodyReading<Body> {
   if (type === contract.type) {
     const result = contract.body.safeParse(body)
     if (result.success) return { ok: true, body: result.data }

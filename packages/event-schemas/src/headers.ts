@@ -6,14 +6,16 @@ export type Transport = keyof typeof headerPrefix
 
 const contentType = 'content-type'
 
+/** The name of an attribute's header. The content type is the transport's own. */
+export function headerOf(transport: Transport, attribute: string): string {
+  return attribute === 'datacontenttype' ? contentType : headerPrefix[transport] + attribute
+}
+
 /** The headers of a message on one transport. All values are strings, absent attributes are left out. */
 export function toHeaders(transport: Transport, attributes: Envelope): Record<string, string> {
-  const prefix = headerPrefix[transport]
-  const headers: Record<string, string> = { [`${prefix}specversion`]: '1.0' }
+  const headers: Record<string, string> = { [headerOf(transport, 'specversion')]: '1.0' }
   for (const [name, value] of Object.entries(attributes)) {
-    if (value === undefined) continue
-    if (name === 'datacontenttype') headers[contentType] = String(value)
-    else headers[prefix + name] = String(value)
+    if (value !== undefined) headers[headerOf(transport, name)] = String(value)
   }
   return headers
 }
@@ -40,7 +42,7 @@ export function fromHeaders(
   return {
     ok: false,
     problems: reading.error.issues.map(
-      (issue) => `header ${prefix}${issue.path.join('.')}: ${issue.message}`,
+      (issue) => `header ${headerOf(transport, issue.path.join('.'))}: ${issue.message}`,
     ),
   }
 }

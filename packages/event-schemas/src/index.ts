@@ -14,6 +14,7 @@ export {
   readBody,
   upcast,
 } from './contract.ts'
+export { contracts } from './contracts.ts'
 export {
   type Coordination,
   coordination,
@@ -50,6 +51,7 @@ export {
   type Transport,
   typeFromHeaders,
 } from './headers.ts'
+export { newId } from './new-id.ts'
 export {
   type StockRejectedV1,
   type StockReleasedV1,

@@ -18,10 +18,9 @@ export const stockRejectedV1 = defineContract({
   destination,
   body: z.object({
     orderId,
-    reason: z.literal('out-of-stock'),
-    shortages: z.array(
-      z.object({ sku, requested: quantity, available: z.int().nonnegative() }),
-    ),
+    /** `undone`: the order was cancelled before it got here. */
+    reason: z.enum(['out-of-stock', 'undone']),
+    shortages: z.array(z.object({ sku, requested: quantity, available: z.int().nonnegative() })),
   }),
 })
 export type StockRejectedV1 = BodyOf<typeof stockRejectedV1>

@@ -1,6 +1,14 @@
 import { z } from 'zod'
 import { type BodyOf, defineContract } from './contract.ts'
-import { amountMinor, cancelReason, currency, orderId, payment, pricedLine, priority } from './fields.ts'
+import {
+  amountMinor,
+  cancelReason,
+  currency,
+  orderId,
+  payment,
+  pricedLine,
+  priority,
+} from './fields.ts'
 
 const destination = { transport: 'kafka', topic: 'order.events' } as const
 

@@ -1,0 +1,29 @@
+import type { Contract } from './contract.ts'
+import {
+  stockRejectedV1,
+  stockReleasedV1,
+  stockReservedV1,
+  stockShippedV1,
+} from './inventory-events.ts'
+import {
+  orderCancelledV1,
+  orderCancellingV1,
+  orderConfirmedV1,
+  orderPlacedV1,
+} from './order-events.ts'
+import { paymentCapturedV1, paymentDeclinedV1, paymentRefundedV1 } from './payment-events.ts'
+
+/** Every message of the system, in every version that is still sent. A test finds one that is missing here. */
+export const contracts: readonly Contract[] = [
+  orderPlacedV1,
+  orderCancellingV1,
+  orderConfirmedV1,
+  orderCancelledV1,
+  stockReservedV1,
+  stockRejectedV1,
+  stockReleasedV1,
+  stockShippedV1,
+  paymentCapturedV1,
+  paymentDeclinedV1,
+  paymentRefundedV1,
+]
