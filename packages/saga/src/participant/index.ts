@@ -10,5 +10,5 @@ export {
   type StepOutcome,
   type UndoVerdict,
 } from './ledger.ts'
-export { claimSteps, saveSteps } from './store.ts'
+export { claimSteps, lockSteps, saveSteps } from './store.ts'
 export { stepLedger } from './tables.ts'

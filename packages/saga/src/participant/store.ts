@@ -90,6 +90,16 @@ export async function claimSteps(
   return rows
 }
 
+/**
+ * Locks the rows of steps that were claimed by an earlier transaction, for one that ends what that one began. Like
+ * `claimSteps` it goes before any business table, and its lock is sent before it waits.
+ */
+export async function lockSteps(tx: Tx, keys: readonly StepKey[]): Promise<Map<string, LedgerRow>> {
+  const rows = new Map<string, LedgerRow>()
+  if (keys.length > 0) addRows(rows, await tx.run(lockRows, columnsOf(keys)))
+  return rows
+}
+
 /** Writes the rows that decisions settled, in one statement, whose answer the commit awaits. */
 export async function saveSteps(tx: Tx, rows: readonly LedgerRow[]): Promise<void> {
   if (rows.length === 0) return

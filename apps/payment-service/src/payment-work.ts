@@ -1,0 +1,68 @@
+import type { Consumer } from '@edp/messaging'
+import type { Component, Database, Health, Logger } from '@edp/runtime'
+import { Circuit } from './circuit.ts'
+import type { Config } from './config.ts'
+import { kafkaConsumer } from './consumers.ts'
+import { duePayments } from './due-payments.ts'
+import { createGateway } from './gateway.ts'
+import { GatewayCalls } from './gateway-calls.ts'
+import { recordAnswers } from './record-answers.ts'
+import type { PaymentRows } from './rows.ts'
+
+export const serviceName = 'payment-service'
+
+// Some seconds of work for the gateway; about ten megabytes when all of it waits.
+const inHandMax = 10_000
+const circuitFailuresMax = 20
+const circuitBackoff = { baseMs: 200, capMs: 5000 }
+
+/** What talks to the gateway: the consumer hands over what it committed, the due work what a crash or a failure left. */
+export function createPaymentWork(
+  config: Config,
+  { database, logger, health }: { database: Database; logger: Logger; health: Health },
+): { consumer: Consumer<PaymentRows>; components: Component[] } {
+  const claimLeaseMs = config.CLAIM_LEASE_MS
+  const gateway = createGateway({
+    url: config.PAYMENT_GATEWAY_URL,
+    timeoutMs: config.GATEWAY_TIMEOUT_MS,
+    connectionsMax: config.GATEWAY_CALLS_MAX,
+  })
+  const circuit = new Circuit({ failuresMax: circuitFailuresMax, backoff: circuitBackoff })
+  const calls = new GatewayCalls({
+    gateway,
+    circuit,
+    logger,
+    callsMax: config.GATEWAY_CALLS_MAX,
+    inHandMax,
+    record: recordAnswers({
+      database,
+      source: serviceName,
+      namespace: config.MESSAGING_NAMESPACE,
+      claimLeaseMs,
+      retryPolicy: {
+        attemptsMax: config.CALL_ATTEMPTS_MAX,
+        retry: { baseMs: config.RETRY_BASE_MS, capMs: config.RETRY_CAP_MS },
+        refundFailed: { baseMs: config.REFUND_RETRY_BASE_MS, capMs: config.REFUND_RETRY_CAP_MS },
+      },
+    }),
+  })
+  const due = duePayments({
+    database,
+    calls,
+    claimLeaseMs,
+    pollIntervalMs: config.DUE_POLL_INTERVAL_MS,
+    logger,
+  })
+  health.register('payment-gateway', () => circuit.report())
+  health.register(due.name, () => due.report())
+  const client: Component = {
+    name: 'gateway-client',
+    start: async () => undefined,
+    stop: () => gateway.close(),
+  }
+  const consumer = kafkaConsumer({
+    claimLeaseMs,
+    afterCommit: (payments) => calls.submit(payments),
+  })
+  return { consumer, components: [client, calls, due] }
+}

@@ -1,0 +1,78 @@
+import { createInboxUpkeep } from '@edp/idempotency'
+import { createKafkaConsumer, createPipeline } from '@edp/messaging'
+import {
+  type Component,
+  createLifecycle,
+  type Database,
+  type Lifecycle,
+  openDatabase,
+  type ServiceProcess,
+} from '@edp/runtime'
+import { createHttpServer } from '@edp/runtime/http'
+import type { Config } from './config.ts'
+import { createPaymentQueries } from './db/payment-queries.ts'
+import { openPaymentMetrics } from './due-payments.ts'
+import { routes } from './http.ts'
+import { createPaymentWork, serviceName as name } from './payment-work.ts'
+
+// Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
+const inboxRetentionDays = 8
+
+/** The service: one consumer, one HTTP server, one database, the gateway. Tests build it with this too. */
+export async function createService(
+  config: Config,
+  { logger, health, fatal }: ServiceProcess,
+): Promise<Lifecycle & { url(): string }> {
+  const namespace = config.MESSAGING_NAMESPACE
+  const database = openDatabase({
+    url: config.DATABASE_URL,
+    applicationName: name,
+    onConnectionError: (err) => logger.warn({ err }, 'lost a connection to Postgres'),
+  })
+  const queries = createPaymentQueries(database.reads)
+  const work = createPaymentWork(config, { database, logger, health })
+  const metrics = openPaymentMetrics({ queries, logger })
+  const http = await createHttpServer({
+    name,
+    description: 'Payments and refunds.',
+    logger,
+    health,
+    host: config.HTTP_HOST,
+    port: config.HTTP_PORT,
+  })
+  await http.app.register(routes, { queries })
+  const upkeep = createInboxUpkeep({
+    database,
+    logger,
+    health,
+    retentionDays: inboxRetentionDays,
+  })
+  const kafka = createKafkaConsumer({
+    brokers: config.KAFKA_BROKERS,
+    clientId: name,
+    namespace,
+    pipeline: createPipeline({
+      consumer: work.consumer,
+      database,
+      source: name,
+      namespace,
+      logger,
+      inboxRetentionDays,
+    }),
+    consumer: work.consumer,
+    logger,
+    health,
+    onCrash: fatal,
+  })
+  // Stopped from the end: first what takes work in, then the calls that run, at last what they need.
+  const components = [pools(database), upkeep, ...work.components, metrics, http.component, kafka]
+  const lifecycle = createLifecycle(components, {
+    logger,
+    shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS,
+  })
+  return { ...lifecycle, url: http.url }
+}
+
+function pools(database: Database): Component {
+  return { name: 'postgres', start: async () => undefined, stop: () => database.end() }
+}
