@@ -4,6 +4,7 @@ import { writeSettings } from './app-settings.ts'
 import { dockerDown, dockerLogs, dockerStatus, dockerUp } from './docker.ts'
 import { externalStatus, externalUp } from './external.ts'
 import { withLock } from './lock.ts'
+import { prepareMessaging } from './messaging.ts'
 import { prepareDatabases } from './migrations.ts'
 import { nativeDelete, nativeDown, nativeLogs, nativeStatus, nativeUp } from './native/native.ts'
 import { progress, secondsSince } from './progress.ts'
@@ -20,16 +21,13 @@ export async function up(settings: Settings): Promise<void> {
   await withLock(settings.dir, async () => {
     const way = await chooseWay(settings)
     const endpoints = endpointsOf(settings, way)
-    // The clients of the brokers take half a second to load: meanwhile the servers start, and the other
-    // commands do without.
-    const messaging = import('./messaging.ts')
     if (way === 'external') await externalUp(endpoints)
     if (way === 'docker') await dockerUp(settings)
     if (way === 'native') await nativeUp(settings)
     writeSettings(endpoints, settings)
     await Promise.all([
       prepareDatabases(endpoints, settings),
-      messaging.then(({ prepareMessaging }) => prepareMessaging(endpoints, settings)),
+      prepareMessaging(endpoints, settings, way),
     ])
     progress(`up (${way}) after ${secondsSince(startedMs)}`)
   })

@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import { settingsOf } from './app-settings.ts'
 import { ensureDatabases } from './databases.ts'
+import { addPrepared, readPrepared } from './prepared.ts'
 import { progress, secondsSince } from './progress.ts'
 import type { Endpoints, Settings } from './settings.ts'
 import { messageOf, StackError } from './stack-error.ts'
@@ -14,15 +15,13 @@ import { apps, type App } from './topology.ts'
 const run = promisify(execFile)
 
 const packageSchema = z.object({ scripts: z.record(z.string(), z.string()).optional() })
-const preparedSchema = z.record(z.string(), z.string())
 
 /**
  * Makes databases and roles and runs the apps' migrations. What was prepared is remembered together
  * with the identity of the database, so a second time costs one query, and a new database gets all.
  */
 export async function prepareDatabases(endpoints: Endpoints, settings: Settings): Promise<void> {
-  const path = join(settings.dir, 'prepared.json')
-  const prepared = readPrepared(path)
+  const prepared = readPrepared(settings)
   const stamps = new Map(apps.map((app) => [app.name, stampOf(app, settings)]))
   const markOf = (app: string, identity: string) => `${identity}/${stamps.get(app)}`
   const identities = await ensureDatabases(endpoints.postgresAdminUrl, {
@@ -36,25 +35,13 @@ export async function prepareDatabases(endpoints: Endpoints, settings: Settings)
   const results = await Promise.allSettled(
     pending.map(async (app) => {
       await migrate(app, endpoints, settings)
-      prepared[app.name] = markOf(app.name, identities.get(app.name) ?? '')
+      addPrepared(settings, { [app.name]: markOf(app.name, identities.get(app.name) ?? '') })
     }),
   )
-  if (pending.length > 0) {
-    mkdirSync(settings.dir, { recursive: true })
-    writeFileSync(path, `${JSON.stringify(prepared, null, 2)}\n`)
-  }
   const problems = results.flatMap((result) =>
     result.status === 'rejected' ? [messageOf(result.reason)] : [],
   )
   if (problems.length > 0) throw new StackError(problems.join('\n'))
-}
-
-function readPrepared(path: string): Record<string, string> {
-  try {
-    return preparedSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
-  } catch {
-    return {} // None, or cut short: preparing again does no harm.
-  }
 }
 
 /** Changes with the migrations, the script that runs them and the password of the roles. */

@@ -2,14 +2,18 @@ import { connect, type Socket } from 'node:net'
 
 const PROBE_TIMEOUT_MS = 2000
 
-/** Sends `request` to a port of this machine and says whether `accept` likes the first bytes of the answer. */
+/** What to make of the answer so far; 'more' waits for the rest of it. */
+type Verdict = boolean | 'more'
+
+/** Sends `request` and says whether `judge` likes the answer. Silence and errors are a no. */
 function ask(
   address: { host: string; port: number },
   request: Buffer,
-  accept: (answer: Buffer) => boolean,
+  judge: (answer: Buffer) => Verdict,
 ): Promise<boolean> {
   return new Promise((settle) => {
     const socket: Socket = connect(address)
+    let answer = Buffer.alloc(0)
     const end = (answered: boolean) => {
       socket.destroy()
       settle(answered)
@@ -18,7 +22,11 @@ function ask(
     socket.once('error', () => end(false))
     socket.once('close', () => end(false))
     socket.once('connect', () => socket.write(request))
-    socket.once('data', (answer) => end(accept(answer)))
+    socket.on('data', (chunk) => {
+      answer = Buffer.concat([answer, chunk])
+      const verdict = judge(answer)
+      if (verdict !== 'more') end(verdict)
+    })
   })
 }
 
@@ -43,19 +51,36 @@ export function listens(port: number): Promise<boolean> {
 const KAFKA_API_VERSIONS = Buffer.from([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff])
 
 export function kafkaAnswers(host: string, port: number): Promise<boolean> {
-  return ask(
-    { host, port },
-    KAFKA_API_VERSIONS,
-    (answer) => answer.length >= 8 && answer.readInt32BE(4) === 7,
+  return ask({ host, port }, KAFKA_API_VERSIONS, (answer) =>
+    answer.length < 8 ? 'more' : answer.readInt32BE(4) === 7,
   )
+}
+
+/** A Metadata request, version 1, for all topics (a null array). */
+const KAFKA_METADATA = Buffer.from([
+  0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 7, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+])
+
+/** Whether a broker knows all of these topics: its answer holds each name behind its length. */
+export function kafkaTopicsExist(
+  host: string,
+  port: number,
+  names: readonly string[],
+): Promise<boolean> {
+  return ask({ host, port }, KAFKA_METADATA, (answer) => {
+    if (answer.length < 4 || answer.length < 4 + answer.readInt32BE(0)) return 'more'
+    return names.every((name) => {
+      const length = Buffer.alloc(2)
+      length.writeUInt16BE(name.length)
+      return answer.includes(Buffer.concat([length, Buffer.from(name, 'latin1')]))
+    })
+  })
 }
 
 /** The AMQP 0-9-1 greeting; the broker answers with a method frame (1) of channel 0. */
 export function rabbitmqAnswers(host: string, port: number): Promise<boolean> {
-  return ask(
-    { host, port },
-    Buffer.from('AMQP\0\0\x09\x01', 'latin1'),
-    (answer) => answer.length >= 3 && answer[0] === 1 && answer.readUInt16BE(1) === 0,
+  return ask({ host, port }, Buffer.from('AMQP\0\0\x09\x01', 'latin1'), (answer) =>
+    answer.length < 3 ? 'more' : answer[0] === 1 && answer.readUInt16BE(1) === 0,
   )
 }
 

@@ -7,6 +7,7 @@ describe('javaMajor', () => {
   it.each([
     ['openjdk version "17.0.15" 2025-04-15', 17],
     ['openjdk version "25" 2025-09-16', 25],
+    ['IMPLEMENTOR="Debian"\nJAVA_VERSION="17.0.15"', 17],
     ['java version "1.8.0_402"', 8],
     ['No Java runtime present', undefined],
   ])('reads %s as %s', (text, major) => {

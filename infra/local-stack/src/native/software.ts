@@ -6,10 +6,11 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
 } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { progress, secondsSince } from '../progress.ts'
 import type { Settings } from '../settings.ts'
@@ -121,16 +122,20 @@ async function findJava(): Promise<string | undefined> {
   const java = onPath('java', home === undefined || home === '' ? [] : [join(home, 'bin')])
   if (java === undefined) return undefined
   try {
-    const { stderr } = await run(java, ['-version'])
-    return (javaMajor(stderr) ?? 0) >= JAVA_MAJOR_MIN ? java : undefined
+    // The release file of its folder says the same as `java -version`, without starting a JVM.
+    const release = join(dirname(dirname(realpathSync(java))), 'release')
+    const text = existsSync(release)
+      ? readFileSync(release, 'utf8')
+      : (await run(java, ['-version'])).stderr
+    return (javaMajor(text) ?? 0) >= JAVA_MAJOR_MIN ? java : undefined
   } catch {
     return undefined // macOS has a /usr/bin/java that only says that there is no Java.
   }
 }
 
-/** The major version in what `java -version` prints; before 9 it was the second number. */
+/** The major version in what `java -version` prints or the release file holds; before 9 it was the second number. */
 export function javaMajor(text: string): number | undefined {
-  const [, first, second] = /version "(\d+)(?:\.(\d+))?/.exec(text) ?? []
+  const [, first, second] = /version(?: |=)"(\d+)(?:\.(\d+))?/i.exec(text) ?? []
   return first === '1' ? Number(second) : first === undefined ? undefined : Number(first)
 }
 
