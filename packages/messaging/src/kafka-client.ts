@@ -1,5 +1,6 @@
 import type { Logger } from '@edp/runtime'
 import { Kafka, type LogEntry, logLevel } from 'kafkajs'
+import type { SendFailure } from './send-rows.ts'
 
 /** What every client of a Kafka cluster needs. */
 export interface KafkaClientOptions {
@@ -39,9 +40,6 @@ function logTo(logger: Logger, { level, namespace, log }: LogEntry): void {
   else logger.debug(fields, log.message)
 }
 
-/** What an error of kafkajs concerns. */
-export type KafkaFailure = 'row' | 'topic' | 'cluster'
-
 const rowTypes = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD'])
 const topicTypes = new Set([
   'UNKNOWN_TOPIC_OR_PARTITION',
@@ -53,11 +51,11 @@ const topicTypes = new Set([
 ])
 
 /** Whether an error says that one message, one topic, or the cluster is at fault. */
-export function failureOf(error: unknown): KafkaFailure {
+export function scopeOf(error: unknown): SendFailure['scope'] {
   const type = protocolType(error)
   if (type !== undefined && rowTypes.has(type)) return 'row'
-  if (type !== undefined && topicTypes.has(type)) return 'topic'
-  return 'cluster'
+  if (type !== undefined && topicTypes.has(type)) return 'destination'
+  return 'broker'
 }
 
 /** The name that the protocol gives an error, also where kafkajs wrapped it. */

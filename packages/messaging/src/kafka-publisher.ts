@@ -1,10 +1,11 @@
-import type { OutboxRow, PublishOutcome, Publisher } from '@edp/outbox'
-import { AppError, type Component, type Logger } from '@edp/runtime'
+import type { OutboxRow, Publisher } from '@edp/outbox'
+import type { Component, Logger } from '@edp/runtime'
 import type { Message, Producer } from 'kafkajs'
-import { createKafkaClient, failureOf } from './kafka-client.ts'
+import { createKafkaClient, scopeOf } from './kafka-client.ts'
 import { keyPartitioner, partitionOf } from './kafka-partitioner.ts'
-import { Link, unavailable } from './link.ts'
+import { Link } from './link.ts'
 import { Outcomes, type PlacedRow } from './outcomes.ts'
+import { type Send, sendRows } from './send-rows.ts'
 
 /** What `createKafkaPublisher` needs. */
 export interface KafkaPublisherOptions {
@@ -47,7 +48,7 @@ export function createKafkaPublisher(options: KafkaPublisherOptions): Publisher 
     close: (producer) => producer.disconnect(),
   })
 
-  const send = async (rows: readonly PlacedRow[]): Promise<unknown> => {
+  const send: Send = async (rows, outcomes) => {
     try {
       const producer = await link.get()
       const topicMessages = toTopicMessages(rows)
@@ -56,11 +57,14 @@ export function createKafkaPublisher(options: KafkaPublisherOptions): Publisher 
         producer.sendBatch({ acks: allReplicas, timeout: ackTimeoutMs, topicMessages }),
       )
       link.worked()
+      for (const row of rows) outcomes.acknowledge(row)
       return undefined
     } catch (error) {
-      // Also after a failure of a topic: a topic that was deleted would fail every send of the same producer.
-      if (failureOf(error) !== 'row') link.drop()
-      return error
+      const scope = scopeOf(error)
+      if (scope === 'broker') link.drop()
+      // A producer that knew a topic which was deleted fails with all others too.
+      if (scope === 'destination') link.renew()
+      return { scope, unsettled: rows, error }
     }
   }
 
@@ -71,53 +75,14 @@ export function createKafkaPublisher(options: KafkaPublisherOptions): Publisher 
       await link.get().catch((error: unknown) => logger.warn({ err: error }, 'Kafka is not there'))
     },
     stop: () => link.close(),
-    publish: async (rows) => publishRows({ rows, send, partitionCounts, partitionBytesMax }),
-  }
-}
-
-type Send = (rows: readonly PlacedRow[]) => Promise<unknown>
-
-async function publishRows(options: {
-  rows: readonly OutboxRow[]
-  send: Send
-  partitionCounts: ReadonlyMap<string, number>
-  partitionBytesMax: number
-}): Promise<PublishOutcome> {
-  const { rows, send } = options
-  const outcomes = new Outcomes(rows)
-  const placed = rows.map((row, index) => ({ row, index }))
-  for (const part of splitByBytes(placed, options)) await sendPart(part, outcomes, send)
-  return outcomes.all
-}
-
-/** Sends rows together; when that fails, finds out which of them are at fault. */
-async function sendPart(part: readonly PlacedRow[], outcomes: Outcomes, send: Send): Promise<void> {
-  const rows = outcomes.sendable(part)
-  const [first] = rows
-  if (first === undefined) return
-  const error = await send(rows)
-  if (error === undefined) {
-    for (const row of rows) outcomes.acknowledge(row)
-    return
-  }
-  switch (failureOf(error)) {
-    case 'cluster':
-      outcomes.failBroker(rows, unavailable(error))
-      return
-    case 'topic':
-      if (rows.every(({ row }) => row.destination === first.row.destination)) {
-        outcomes.failDestination(first.row.destination, rows, unavailable(error))
-        return
+    publish: async (rows) => {
+      const outcomes = new Outcomes(rows)
+      const placed = rows.map((row, index) => ({ row, index }))
+      for (const part of splitByBytes(placed, { partitionCounts, partitionBytesMax })) {
+        await sendRows(part, outcomes, send)
       }
-      for (const group of byTopic(rows).values()) await sendPart(group, outcomes, send)
-      return
-    case 'row':
-      if (rows.length === 1) {
-        outcomes.failRow(first, tooLarge(first.row, error))
-        return
-      }
-      await sendPart(rows.slice(0, rows.length / 2), outcomes, send)
-      await sendPart(rows.slice(rows.length / 2), outcomes, send)
+      return outcomes.all
+    },
   }
 }
 
@@ -163,7 +128,8 @@ function bytesOf(row: OutboxRow): number {
 }
 
 function toTopicMessages(rows: readonly PlacedRow[]): { topic: string; messages: Message[] }[] {
-  return [...byTopic(rows)].map(([topic, group]) => ({
+  const byTopic = Map.groupBy(rows, ({ row }) => row.destination)
+  return [...byTopic].map(([topic, group]) => ({
     topic,
     messages: group.map(({ row }) => ({
       key: row.key,
@@ -171,15 +137,6 @@ function toTopicMessages(rows: readonly PlacedRow[]): { topic: string; messages:
       headers: row.headers,
     })),
   }))
-}
-
-function byTopic(rows: readonly PlacedRow[]): Map<string, PlacedRow[]> {
-  return Map.groupBy(rows, ({ row }) => row.destination)
-}
-
-function tooLarge(row: OutboxRow, cause: unknown): AppError {
-  const message = `${row.type} ${row.messageId} is too large for ${row.destination}`
-  return new AppError('message-too-large', message, { retry: 'permanent', cause })
 }
 
 async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {

@@ -49,6 +49,11 @@ export class Link<T> {
     if (this.#current) this.#drop(this.#current)
   }
 
+  /** Closes the connection, which works but knows things that are no longer so; the next `get` makes a new one at once. */
+  renew(): void {
+    void this.close().catch(() => undefined)
+  }
+
   /** Closes the connection and waits for it. */
   async close(): Promise<void> {
     const current = this.#current

@@ -1,0 +1,185 @@
+import type { OutboxRow, Publisher } from '@edp/outbox'
+import type { AppError, Component, HealthReport } from '@edp/runtime'
+import { BatchLane } from './batch-lane.ts'
+import { partitionOf } from './kafka-partitioner.ts'
+import type { IncomingMessage } from './read-message.ts'
+import { type ConsumerOptions, groupOf, topicsOf } from './subscription.ts'
+
+/** A broker in this process, for tests of services that need no real one: Kafka's faces and promises, nothing kept. */
+export interface MemoryBroker {
+  createPublisher(): Publisher & Component
+  /** Consumes as `createKafkaConsumer` does; members of a group share the partitions. */
+  createConsumer(options: ConsumerOptions): Component
+  /** Moves a group back to the beginning of everything. */
+  rewind(group: string): void
+}
+
+type Log = IncomingMessage[]
+
+interface Topic {
+  readonly partitions: readonly Log[]
+}
+
+/** Where a group is, by topic and partition, and who its members are. */
+interface Group {
+  readonly members: MemoryConsumer[]
+  readonly offsets: Map<string, number>
+}
+
+/** Makes an empty broker. Topics come into being as they are used, with 6 partitions each unless told otherwise. */
+export function createMemoryBroker(options: { partitions?: number } = {}): MemoryBroker {
+  const state = new BrokerState(options.partitions ?? 6)
+  return {
+    createPublisher: () => ({
+      name: 'memory-publisher',
+      start: async () => undefined,
+      stop: async () => undefined,
+      publish: async (rows) => {
+        for (const row of rows) state.append(row)
+        state.wake()
+        return rows.map(() => undefined)
+      },
+    }),
+    createConsumer: (consumerOptions) => {
+      const consumer = new MemoryConsumer(state, consumerOptions)
+      consumerOptions.health.register(consumer.name, () => consumer.report())
+      return consumer
+    },
+    rewind: (group) => {
+      state.group(group).offsets.clear()
+      state.wake()
+    },
+  }
+}
+
+class BrokerState {
+  readonly #partitions: number
+  readonly #topics = new Map<string, Topic>()
+  readonly #groups = new Map<string, Group>()
+
+  constructor(partitions: number) {
+    this.#partitions = partitions
+  }
+
+  topic(name: string): Topic {
+    const existing = this.#topics.get(name)
+    if (existing) return existing
+    const topic = { partitions: Array.from({ length: this.#partitions }, (): Log => []) }
+    this.#topics.set(name, topic)
+    return topic
+  }
+
+  group(name: string): Group {
+    const existing = this.#groups.get(name)
+    if (existing) return existing
+    const group: Group = { members: [], offsets: new Map() }
+    this.#groups.set(name, group)
+    return group
+  }
+
+  append(row: OutboxRow): void {
+    const { partitions } = this.topic(row.destination)
+    const partition = partitionOf(row.key, partitions.length)
+    const log = partitions[partition]
+    log?.push({
+      transport: 'kafka',
+      position: `${row.destination}/${partition}@${log.length}`,
+      headers: row.headers,
+      body: Buffer.from(row.payload),
+    })
+  }
+
+  wake(): void {
+    for (const { members } of this.#groups.values()) for (const member of members) member.wake()
+  }
+}
+
+class MemoryConsumer implements Component {
+  readonly name: string
+  readonly #state: BrokerState
+  readonly #options: ConsumerOptions
+  readonly #group: Group
+  readonly #lane: BatchLane
+  #running: Promise<void> | undefined
+  #stopped = false
+  #failure: AppError | undefined
+  #wake = (): void => undefined
+
+  constructor(state: BrokerState, options: ConsumerOptions) {
+    this.name = options.consumer.name
+    this.#state = state
+    this.#options = options
+    this.#group = state.group(groupOf(options))
+    this.#lane = new BatchLane({ ...options, onFailure: (error) => this.#crash(error) })
+  }
+
+  async start(): Promise<void> {
+    if (this.#running || this.#stopped) return
+    await this.#options.pipeline.ready()
+    this.#group.members.push(this)
+    this.#running = this.#run()
+    this.#state.wake()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.wake()
+    await this.#lane.stop()
+    await this.#running
+    const index = this.#group.members.indexOf(this)
+    if (index >= 0) this.#group.members.splice(index, 1)
+    this.#state.wake()
+  }
+
+  report(): HealthReport {
+    if (this.#failure) return { status: 'unhealthy', detail: this.#failure.message }
+    return this.#lane.report()
+  }
+
+  wake(): void {
+    this.#wake()
+  }
+
+  #crash(error: AppError): void {
+    this.#failure = error
+    this.#stopped = true
+    this.wake()
+    this.#options.onCrash(error)
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      const taken = this.#fetch()
+      if (taken.length > 0) await Promise.all(taken)
+      else {
+        const woken = Promise.withResolvers<void>()
+        this.#wake = woken.resolve
+        await woken.promise
+      }
+    }
+  }
+
+  /** Everything new in the partitions that are this member's. */
+  #fetch(): Promise<void>[] {
+    const taken: Promise<void>[] = []
+    const { members, offsets } = this.#group
+    let place = 0
+    for (const topic of topicsOf(this.#options)) {
+      for (const [partition, log] of this.#state.topic(topic).partitions.entries()) {
+        const owner = members[place++ % members.length]
+        const name = `${topic}/${partition}`
+        const offset = offsets.get(name) ?? 0
+        if (owner !== this || offset >= log.length) continue
+        let settled = offset
+        const settle = (count: number): void => {
+          // Moved meanwhile, by a rewind or another owner: what was handled comes again and is a duplicate.
+          if ((offsets.get(name) ?? 0) !== settled) return
+          settled = offset + count
+          offsets.set(name, settled)
+        }
+        taken.push(this.#lane.take({ messages: log.slice(offset), settle }))
+      }
+    }
+    return taken
+  }
+}

@@ -1,0 +1,27 @@
+import { uniqueNamespace } from '@edp/testkit'
+import { createMemoryBroker } from '../src/index.ts'
+import { describeConsumer } from './conformance-consumer.ts'
+import { describePublisher } from './conformance-publisher.ts'
+import { readTopic } from './fixtures/read-topic.ts'
+
+const broker = createMemoryBroker()
+const namespace = uniqueNamespace()
+
+describePublisher('memory', () => ({
+  createPublisher: () => broker.createPublisher(),
+  destination: async (name) => `${namespace}.${name}`,
+  missingDestination: undefined,
+  refusedBytes: undefined,
+  read: (destination, count) =>
+    readTopic((options) => broker.createConsumer(options), {
+      namespace,
+      topic: destination.slice(namespace.length + 1),
+      count,
+    }),
+}))
+
+describeConsumer('memory', () => ({
+  createPublisher: () => broker.createPublisher(),
+  createConsumer: (options) => broker.createConsumer(options),
+  prepare: async () => undefined,
+}))
