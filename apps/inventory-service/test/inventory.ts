@@ -33,7 +33,7 @@ export interface Inventory {
 export async function openInventory(): Promise<Inventory> {
   const postgres = await templateDatabase({ role: 'inventory_service', migrations })
   const databases: Database[] = []
-  const logger = createLogger('inventory-test', 'error')
+  const logger = createLogger('inventory-test', 'silent')
   const connect = (): Database => {
     const database = openDatabase({ url: postgres.serviceUrl, applicationName: 'inventory-test' })
     databases.push(database)

@@ -154,7 +154,7 @@ export function compose(message: Outgoing, origin: Origin): ComposedMessage {
     source: origin.source,
     type: contract.type,
     subject,
-    time: origin.now.toISOString(),
+    time: isoTime(origin.now),
     datacontenttype: 'application/json',
     correlationid: subject,
     causationid: origin.causationId,
@@ -172,6 +172,15 @@ export function compose(message: Outgoing, origin: Origin): ComposedMessage {
     payload: JSON.stringify(body),
     headers: toHeaders(transport, attributes),
   }
+}
+
+let lastTime = { ms: 0, iso: new Date(0).toISOString() }
+
+// The messages of a batch have one time: it is written once.
+function isoTime(time: Date): string {
+  const ms = time.getTime()
+  if (ms !== lastTime.ms) lastTime = { ms, iso: time.toISOString() }
+  return lastTime.iso
 }
 
 /** The name of a destination on the broker, with the namespace. */

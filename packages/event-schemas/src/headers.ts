@@ -4,18 +4,25 @@ import { envelope, type Envelope } from './envelope.ts'
 export const headerPrefix = { kafka: 'ce_', rabbitmq: 'cloudEvents_' } as const
 export type Transport = keyof typeof headerPrefix
 
-const contentType = 'content-type'
+// Made once: every message is written and read by this table.
+const attributes = envelope.keyof().options
+const headersOf = { kafka: headerTable('kafka'), rabbitmq: headerTable('rabbitmq') }
+
+function headerTable(transport: Transport): readonly (readonly [keyof Envelope, string])[] {
+  return attributes.map((attribute) => [attribute, headerOf(transport, attribute)])
+}
 
 /** The name of an attribute's header. The content type is the transport's own. */
 export function headerOf(transport: Transport, attribute: string): string {
-  return attribute === 'datacontenttype' ? contentType : headerPrefix[transport] + attribute
+  return attribute === 'datacontenttype' ? 'content-type' : headerPrefix[transport] + attribute
 }
 
 /** The headers of a message on one transport. All values are strings, absent attributes are left out. */
-export function toHeaders(transport: Transport, attributes: Envelope): Record<string, string> {
-  const headers: Record<string, string> = { [headerOf(transport, 'specversion')]: '1.0' }
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== undefined) headers[headerOf(transport, name)] = String(value)
+export function toHeaders(transport: Transport, attributesOf: Envelope): Record<string, string> {
+  const headers: Record<string, string> = { [`${headerPrefix[transport]}specversion`]: '1.0' }
+  for (const [attribute, header] of headersOf[transport]) {
+    const value = attributesOf[attribute]
+    if (value !== undefined) headers[header] = String(value)
   }
   return headers
 }
@@ -30,14 +37,12 @@ export function fromHeaders(
   transport: Transport,
   headers: Readonly<Record<string, string | undefined>>,
 ): EnvelopeReading {
-  const prefix = headerPrefix[transport]
-  const attributes: Record<string, string> = {}
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined) continue
-    if (name.startsWith(prefix)) attributes[name.slice(prefix.length)] = value
-    else if (name === contentType) attributes['datacontenttype'] = value
+  const read: Partial<Record<keyof Envelope, string>> = {}
+  for (const [attribute, header] of headersOf[transport]) {
+    const value = headers[header]
+    if (value !== undefined) read[attribute] = value
   }
-  const reading = envelope.safeParse(attributes)
+  const reading = envelope.safeParse(read)
   if (reading.success) return { ok: true, envelope: reading.data }
   return {
     ok: false,

