@@ -54,6 +54,9 @@ export function rabbitmq(settings: Settings, program: string): Server {
       RABBITMQ_MNESIA_BASE: data,
       RABBITMQ_MNESIA_DIR: join(data, 'node'),
       RABBITMQ_LOGS: '-',
+      // Even so it writes small files about upgrades, and crash dumps.
+      RABBITMQ_LOG_BASE: data,
+      ERL_CRASH_DUMP: join(data, 'erl_crash.dump'),
       RABBITMQ_CONFIG_FILE: config,
       RABBITMQ_ADVANCED_CONFIG_FILE: join(data, 'advanced.config'),
       RABBITMQ_CONF_ENV_FILE: join(data, 'rabbitmq-env.conf'),
