@@ -1,0 +1,2 @@
+/** How this service is called in logs, metrics and on the brokers. */
+export const serviceName = 'outbox-relay'
