@@ -1,0 +1,144 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import type { TestDatabase } from '@edp/testkit'
+import { waitFor } from '@edp/testkit'
+import { afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { cupAndPots } from './given.ts'
+import { json, newKey, post, testDatabase } from './running.ts'
+
+// Real processes: what only a signal, a crash or an exit code shows.
+
+const main = join(import.meta.dirname, '../src/main.ts')
+const children = new Set<ChildProcess>()
+
+let database: TestDatabase
+
+beforeAll(async () => {
+  database = await testDatabase()
+})
+
+afterEach(() => {
+  for (const child of children) child.kill('SIGKILL')
+  children.clear()
+})
+
+describe('a bad environment', () => {
+  test('is refused with every problem at once, and exit code 1', async () => {
+    const child = start({
+      HTTP_PORT: 'eighty',
+      DATABASE_URL: 'mysql://localhost',
+      KAFKA_BROKERS: undefined,
+      ORDER_DEADLINE_MS: 'soon',
+      LOG_LEVEL: 'loud',
+    })
+    expect(await child.exited).toBe(1)
+    for (const name of [
+      'HTTP_PORT',
+      'DATABASE_URL',
+      'KAFKA_BROKERS',
+      'ORDER_DEADLINE_MS',
+      'LOG_LEVEL',
+    ]) {
+      expect(child.output()).toContain(name)
+    }
+  })
+})
+
+describe('SIGTERM', () => {
+  test('under load: every order that was placed is answered, and the exit code is 0', async () => {
+    const url = await freeUrl()
+    const child = start(settings(url))
+    await ready(url)
+    const answered: string[] = []
+    const refusals: number[] = []
+    const client = async (): Promise<void> => {
+      for (;;) {
+        const key = newKey()
+        const response = await post(url, cupAndPots, key).catch(() => undefined)
+        // A connection that is cut before the process has taken the request is no broken promise: no order is placed.
+        if (response === undefined) return
+        if (response.status !== 202) refusals.push(response.status)
+        await response.text()
+        answered.push(key)
+      }
+    }
+    const clients = Array.from({ length: 16 }, client)
+    await waitFor(() => answered.length > 200, { message: 'the load runs', timeoutMs: 30_000 })
+    child.process.kill('SIGTERM')
+    expect(await child.exited).toBe(0)
+    await Promise.all(clients)
+    expect(refusals).toEqual([])
+    const placed = await database.query('select key from idempotency_key')
+    expect(placed.map((row) => String(row['key'])).toSorted()).toEqual(answered.toSorted())
+  })
+})
+
+describe('a crash', () => {
+  test('between commit and answer: the same request gets its answer from the next process, and one order', async () => {
+    const url = await freeUrl()
+    const key = newKey()
+    const doomed = start({ ...settings(url), FAULT_POINTS: 'place-order.committed=kill' })
+    await ready(url)
+    await expect(post(url, cupAndPots, key)).rejects.toThrow('fetch failed')
+    await doomed.exited
+    start(settings(url))
+    await ready(url)
+    const response = await post(url, cupAndPots, key)
+    expect(response.status).toBe(202)
+    const rows = await database.query(`select body::text from idempotency_key where key = $1`, [
+      key,
+    ])
+    expect(await response.clone().text()).toBe(rows[0]?.['body'])
+    const { orderId } = await json(response)
+    const orders = await database.query(
+      `select (select count(*)::int from orders where order_id = $1) as orders,
+         (select count(*)::int from outbox where key = $1::text) as messages`,
+      [orderId],
+    )
+    expect(orders).toEqual([{ orders: 1, messages: 1 }])
+  })
+})
+
+function start(env: Record<string, string | undefined>) {
+  const child = spawn(process.execPath, ['--conditions=source', main], {
+    env: { PATH: process.env['PATH'], NODE_ENV: 'test', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  children.add(child)
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString()
+    })
+  }
+  const exited = once(child, 'exit').then(([code]: unknown[]) => code)
+  return { process: child, exited, output: () => output }
+}
+
+function settings(url: string): Record<string, string> {
+  return {
+    HTTP_PORT: new URL(url).port,
+    DATABASE_URL: database.serviceUrl,
+    KAFKA_BROKERS: '127.0.0.1:1',
+    LOG_LEVEL: 'error',
+  }
+}
+
+async function freeUrl(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return `http://127.0.0.1:${address.port}`
+}
+
+async function ready(url: string): Promise<void> {
+  await waitFor(async () => (await fetch(`${url}/health/ready`)).ok, {
+    message: 'the process is ready',
+    timeoutMs: 30_000,
+  })
+}

@@ -1,0 +1,39 @@
+import { declaredStatements } from '@edp/runtime'
+import { explainPlans } from '@edp/testkit'
+import { expect, test } from 'vitest'
+import { testDatabase } from './running.ts'
+
+// Not of the service's tables, and once an hour: a call of a function and a look at Postgres' catalogue.
+const upkeep = new Set(['inbox_maintain', 'inbox_newest_partition'])
+
+test('every statement is an index lookup by the whole key, also while the tables are empty', async () => {
+  // The composition root: with it every statement of the service is declared.
+  await import('../src/service.ts')
+  const database = await testDatabase()
+  const statements = declaredStatements().filter(({ name }) => !upkeep.has(name))
+  const names = statements.map(({ name }) => name)
+  for (const name of [
+    'clock_select',
+    'idempotency_key_claim',
+    'idempotency_key_read',
+    'inbox_claim',
+    'order_lines_insert',
+    'order_timeline_insert',
+    'orders_insert',
+    'orders_lock',
+    'orders_lock_due',
+    'orders_update',
+    'outbox_insert',
+    'products_select',
+    'products_upsert',
+  ]) {
+    expect(names).toContain(name)
+  }
+  const problems = await explainPlans(database.url, statements, {
+    // The lines of an order are one range of the key.
+    order_lines_select: { order_lines: ['order_id'] },
+    // The partial index of the pending ones.
+    orders_lock_due: { orders: ['due_at'] },
+  })
+  expect(problems).toEqual([])
+})
