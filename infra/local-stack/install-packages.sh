@@ -26,7 +26,9 @@ for package; do
   if [ "$package" = java ]; then
     package=default-jre-headless
     for version in 17 21 25; do
-      if apt-cache show "openjdk-$version-jre-headless" >/dev/null 2>&1; then package=openjdk-$version-jre-headless; fi
+      if apt-get -q --simulate install "openjdk-$version-jre-headless" >/dev/null 2>&1; then
+        package=openjdk-$version-jre-headless
+      fi
     done
   fi
   packages="$packages $package"
@@ -40,8 +42,9 @@ for service in rabbitmq-server redis-server epmd; do
   fi
 done
 
+# What the machine has stays in its version.
 # shellcheck disable=SC2086 # several words on purpose
-apt install --no-install-recommends $packages
+apt install --no-install-recommends --no-upgrade $packages
 
 for service in $new_services; do
   if command -v systemctl >/dev/null; then

@@ -113,8 +113,8 @@ export async function stop(
   if (record !== undefined && ran) {
     if (leaderRuns(record)) {
       // A stopped process (SIGSTOP) takes no other signal before it goes on.
-      process.kill(record.pid, server.stopSignal)
-      process.kill(record.pid, 'SIGCONT')
+      signal(record.pid, server.stopSignal)
+      signal(record.pid, 'SIGCONT')
     }
     if (!(await gone(record, STOP_TIMEOUT_MS))) await kill(record)
   }
@@ -124,9 +124,18 @@ export async function stop(
 
 async function kill(record: ProcessRecord): Promise<void> {
   if (remaining(record).length === 0) return
-  process.kill(-record.pid, 'SIGKILL')
+  signal(-record.pid, 'SIGKILL')
   if (!(await gone(record, STOP_TIMEOUT_MS))) {
     throw new StackError(`Process group ${record.pid} does not end after SIGKILL: end it by hand.`)
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    const ended = error instanceof Error && 'code' in error && error.code === 'ESRCH'
+    if (!ended) throw error
   }
 }
 
