@@ -9,7 +9,8 @@ import {
 import { uniqueNamespace, waitFor } from '@edp/testkit'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ConsumerOptions, IncomingMessage } from '../src/index.ts'
-import { addition, counterConsumer, outboxRows } from './fixtures/counter-service.ts'
+import { addition } from './fixtures/counter-messages.ts'
+import { counterConsumer, outboxRows } from './fixtures/counter-service.ts'
 import {
   broken,
   paused,
@@ -194,6 +195,7 @@ export function describeConsumer(name: string, broker: () => ConsumingBroker): v
       await feed()
       const all = (): Set<string> => idsOf([...one.pipeline.messages, ...two.pipeline.messages])
       await count(() => all().size, published)
+      expect(two.crashes).toEqual([])
     })
 
     test('while nothing can be handled the same batch is tried again in place, degraded', async () => {
