@@ -11,7 +11,10 @@ export interface OutboxRow {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** What a broker said of a batch: for each message, in order, `undefined` when acknowledged, else why not. */
+/**
+ * What a broker said of a batch: for each message, in order, `undefined` when acknowledged, else why not. `permanent` means
+ * that this message can never be published (too large, cannot be encoded); anything else that its destination takes nothing now.
+ */
 export type PublishOutcome = readonly (AppError | undefined)[]
 
 /** Puts messages on a broker. A message that is not acknowledged may nevertheless have arrived. */

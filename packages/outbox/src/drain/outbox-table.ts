@@ -1,0 +1,139 @@
+import type { Statement } from '@edp/runtime'
+import type pg from 'pg'
+import { z } from 'zod'
+import type { Gap } from './position.ts'
+import {
+  deleteRows,
+  fetchNew,
+  fetchPaused,
+  fetchWithGaps,
+  newXid,
+  sampleBacklog,
+  scanFromZero,
+} from './statements.ts'
+import type { FetchedRow } from './window.ts'
+
+/** What a fetch brought. */
+export interface Fetched {
+  /** Every transaction with a lower xid had ended when these rows were read. */
+  readonly xmin: number
+  /** In ascending order: those from the gaps, then those above the cursor. */
+  readonly rows: FetchedRow[]
+}
+
+/** What a fetch reads. */
+export interface FetchRequest {
+  readonly cursor: number
+  readonly rowsMax: number
+  readonly gaps: readonly Gap[]
+  /** How many rows of gaps are read at most; with as many, there may be more. */
+  readonly gapRowsMax: number
+  readonly paused: readonly string[]
+}
+
+const asText = { getTypeParser: () => (text: string) => text }
+
+/** The outbox of one transport, over one connection. */
+export class OutboxTable {
+  readonly #client: pg.Client | pg.Pool
+  readonly #transport: string
+
+  constructor(client: pg.Client | pg.Pool, transport: string) {
+    this.#client = client
+    this.#transport = transport
+  }
+
+  fetch(request: FetchRequest): Promise<Fetched> {
+    const { cursor, rowsMax, gaps, gapRowsMax, paused } = request
+    const values = [this.#transport, cursor, rowsMax]
+    if (gaps.length === 0) return this.#fetchRows(fetchNew, values)
+    const lows = arrayText(gaps.map((gap) => gap.low))
+    const highs = arrayText(gaps.map((gap) => gap.high))
+    return this.#fetchRows(fetchWithGaps, [...values, lows, highs, paused, gapRowsMax])
+  }
+
+  /** The first rows of a destination from an id on. */
+  async fetchPaused(destination: string, from: number, limit: number): Promise<FetchedRow[]> {
+    const values = [this.#transport, from, destination, limit]
+    const { rows } = await this.#fetchRows(fetchPaused, values)
+    return rows
+  }
+
+  /** Deletes rows; gives the xid of the transaction that did it. */
+  async delete(ids: readonly number[]): Promise<number> {
+    const [row] = await this.#run(deleteRows, [this.#transport, arrayText(ids)])
+    return xidOf(row)
+  }
+
+  async newXid(): Promise<number> {
+    const [row] = await this.#run(newXid, [])
+    return xidOf(row)
+  }
+
+  /** The lowest ids that are there, up to the cursor. */
+  async scan(cursor: number, paused: readonly string[], limit: number): Promise<number[]> {
+    const rows = await this.#run(scanFromZero, [this.#transport, cursor, paused, limit])
+    return rows.map((row) => row.id)
+  }
+
+  async sample(rowsMax: number): Promise<{ oldestSeconds: number; rows: number }> {
+    const [row] = await this.#run(sampleBacklog, [this.#transport, rowsMax])
+    return { oldestSeconds: row?.oldest_seconds ?? 0, rows: row?.rows ?? 0 }
+  }
+
+  async #fetchRows(
+    statement: Statement<(string | null)[]>,
+    values: readonly unknown[],
+  ): Promise<Fetched> {
+    // As arrays of text: an object for each row, and a parser for each column, cost more than all else here.
+    const result: pg.QueryArrayResult<(string | null)[]> = await this.#client.query({
+      name: statement.name,
+      text: statement.sql,
+      values: [...values],
+      rowMode: 'array',
+      types: asText,
+    })
+    const [snapshot] = result.rows
+    const rows: FetchedRow[] = []
+    for (let index = 1; index < result.rows.length; index += 1) {
+      rows.push(readRow(result.rows[index] ?? []))
+    }
+    return { xmin: Number(snapshot?.[0]), rows }
+  }
+
+  async #run<Row>(statement: Statement<Row>, values: unknown[]): Promise<Row[]> {
+    const { rows } = await this.#client.query({
+      name: statement.name,
+      text: statement.sql,
+      values,
+    })
+    return z.array(statement.row).parse(rows)
+  }
+}
+
+function readRow(columns: (string | null)[]): FetchedRow {
+  const [id, messageId, destination, key, type, payload, headers, ageMs] = columns
+  const text = headers ?? '{}'
+  return {
+    id: Number(id),
+    messageId: messageId ?? '',
+    destination: destination ?? '',
+    key: key ?? '',
+    type: type ?? '',
+    payload: payload ?? '',
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `enqueue` alone; a check costs as much as the parsing
+    headers: JSON.parse(text) as Record<string, string>,
+    bytes: Buffer.byteLength(payload ?? '') + text.length + (key ?? '').length,
+    ageMs: Number(ageMs),
+  }
+}
+
+function xidOf(row: { xid: number } | undefined): number {
+  if (row === undefined) throw new Error('Postgres gave no xid')
+  return row.xid
+}
+
+/** An array as Postgres reads it; pg would quote every number. */
+function arrayText(numbers: readonly number[]): string {
+  return `{${numbers.join(',')}}`
+}

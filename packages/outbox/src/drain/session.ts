@@ -1,0 +1,311 @@
+import { AppError, faultPoint, type Logger, unreachable } from '@edp/runtime'
+import type { Publisher, PublishOutcome } from '../publisher.ts'
+import type { DrainBounds } from './bounds.ts'
+import { DrainState, type FetchSummary } from './drain-state.ts'
+import type { DrainMetrics } from './metrics.ts'
+import type { OutboxTable } from './outbox-table.ts'
+import type { Pause } from './pauses.ts'
+import { Signal } from './signal.ts'
+import { type FetchedRow, type Judgement, judge, type WindowBounds } from './window.ts'
+
+/** What a session needs. */
+export interface SessionOptions {
+  readonly reader: OutboxTable
+  readonly writer: OutboxTable
+  readonly publisher: Publisher
+  readonly bounds: DrainBounds
+  readonly oneRowOfAKey: boolean
+  /** Whether the lease is ours at this moment. */
+  readonly mayPublish: () => boolean
+  readonly metrics: DrainMetrics
+  readonly logger: Logger
+}
+
+/**
+ * Drains one outbox while the lease lasts. Three things overlap: the next rows are fetched while a window is being
+ * published, and what was acknowledged is deleted meanwhile. One window is under way at a time.
+ */
+export class DrainSession {
+  readonly state: DrainState
+  readonly #options: SessionOptions
+  readonly #window: WindowBounds
+  readonly #rowsCame = new Signal()
+  readonly #roomCame = new Signal()
+  readonly #pollDue = new Signal()
+  readonly #upkeepDue = new Signal()
+  readonly #deletes = new Set<Promise<void>>()
+  #rowsMax: number
+  #moreWaits = false
+  #ending = false
+  #failure: { error: unknown } | undefined
+
+  constructor(options: SessionOptions) {
+    const { bounds, oneRowOfAKey } = options
+    this.#options = options
+    this.state = new DrainState(bounds)
+    this.#rowsMax = bounds.batchRowsMax
+    this.#window = {
+      rowsMax: bounds.batchRowsMax,
+      bytesMax: bounds.batchBytesMax,
+      oneRowOfAKey,
+    }
+  }
+
+  /**
+   * Drains until `end` is called or the lease has run out.
+   * @throws what Postgres said, once everything that was under way has ended
+   */
+  async run(): Promise<void> {
+    await Promise.all(
+      [this.#fetchLoop(), this.#publishLoop(), this.#upkeepLoop()].map((loop) =>
+        loop.catch((error: unknown) => this.#fail(error)),
+      ),
+    )
+    await Promise.all(this.#deletes)
+    if (this.#failure) throw this.#failure.error
+  }
+
+  /** Publishes no more; `run` ends when what was acknowledged is deleted. */
+  end(): void {
+    this.#ending = true
+    for (const signal of [this.#rowsCame, this.#roomCame, this.#pollDue, this.#upkeepDue]) {
+      signal.set()
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.end()
+  }
+
+  async #fetchLoop(): Promise<void> {
+    let emptyWaitMs = 0
+    while (!this.#ending) {
+      if (!this.#wantsRows()) {
+        await this.#roomCame.wait()
+        continue
+      }
+      const startedMs = performance.now()
+      const summary = await this.#fetch()
+      this.#moreWaits = summary.full
+      if (summary.rows > 0) this.#rowsCame.set()
+      emptyWaitMs = summary.rows > 0 ? 0 : this.#nextEmptyWait(emptyWaitMs)
+      const waitMs = summary.full ? 0 : Math.max(emptyWaitMs, this.#linger(summary, startedMs))
+      if (waitMs > 0 && !this.#ending) await this.#pollDue.wait(waitMs)
+    }
+  }
+
+  // Of a backlog the next window is fetched while one is published. Otherwise rows that come while a window is being published
+  // are left to gather in the table: one fetch then brings them all.
+  #wantsRows(): boolean {
+    const { buffered } = this.state
+    return buffered === 0 || (this.#moreWaits && buffered < this.#options.bounds.batchRowsMax)
+  }
+
+  #nextEmptyWait(lastMs: number): number {
+    const { pollMinMs, pollMaxMs } = this.#options.bounds
+    return Math.min(pollMaxMs, Math.max(pollMinMs, lastMs * 2))
+  }
+
+  #linger(summary: FetchSummary, startedMs: number): number {
+    const { lingerMs, lingerRowsMin } = this.#options.bounds
+    if (summary.rows < lingerRowsMin) return 0
+    return Math.max(0, startedMs + lingerMs - performance.now())
+  }
+
+  async #fetch(): Promise<FetchSummary> {
+    const { reader, metrics } = this.#options
+    const stop = metrics.fetchSeconds.startTimer()
+    const ticket = this.state.fetchSent(this.#rowsMax)
+    const fetched = await reader.fetch(ticket.request)
+    stop()
+    this.#adaptRowsMax(fetched.rows)
+    const summary = this.state.fetchReturned(ticket, fetched)
+    if (summary.late > 0) metrics.lateRows.inc(summary.late)
+    return summary
+  }
+
+  // Postgres can bound rows but not bytes; after large rows few are asked for at once.
+  #adaptRowsMax(rows: readonly FetchedRow[]): void {
+    if (rows.length === 0) return
+    const { batchRowsMax, fetchBytesMax } = this.#options.bounds
+    let bytes = 0
+    for (const row of rows) bytes += row.bytes
+    const fitting = Math.floor((fetchBytesMax * rows.length) / Math.max(1, bytes))
+    this.#rowsMax = Math.min(batchRowsMax, Math.max(1, fitting))
+  }
+
+  async #publishLoop(): Promise<void> {
+    while (!this.#ending) {
+      const nowMs = performance.now()
+      const pause = this.state.pauses.due(nowMs)
+      if (pause) {
+        await this.#tryPaused(pause)
+      } else if (this.state.buffered === 0) {
+        await this.#rowsCame.wait(this.state.pauses.untilDueMs(nowMs))
+      } else {
+        await this.#publishNext()
+      }
+      while (this.#deletes.size >= this.#options.bounds.deletesMax)
+        await Promise.race(this.#deletes)
+    }
+  }
+
+  async #publishNext(): Promise<void> {
+    const window = this.state.take(this.#window)
+    this.#roomCame.set()
+    const judgement = await this.#publish(window)
+    if (judgement === undefined) return
+    this.#delete(judgement.delivered)
+    if (judgement.undelivered.length === 0) return
+    for (const pause of this.state.judged(judgement, performance.now())) this.#sayPaused(pause)
+    this.#countPauses()
+    this.#readAgain()
+  }
+
+  /** Sends the first row of a paused destination; when that arrives, the destination is no longer paused. */
+  async #tryPaused(pause: Pause): Promise<void> {
+    const { state } = this
+    const { destination, resumeFrom } = pause
+    const { reader, logger } = this.#options
+    const rows = await reader.fetchPaused(destination, resumeFrom, state.inFlight.size + 1)
+    const first = rows.find((row) => !state.inFlight.has(row.id))
+    if (first) {
+      state.inFlight.add(first.id)
+      const judgement = await this.#publish([first])
+      const error = judgement?.failures.get(destination)
+      if (judgement === undefined || error) {
+        state.inFlight.giveBack([first.id])
+        if (error) state.pauses.pause({ destination, resumeFrom, error, nowMs: performance.now() })
+        return
+      }
+      this.#delete(judgement.delivered)
+    }
+    state.resume(pause)
+    this.#readAgain()
+    logger.info({ destination, attempts: pause.attempts }, 'the destination takes messages again')
+    this.#countPauses()
+  }
+
+  /** Publishes a window; undefined when the lease has run out, which ends the session. */
+  async #publish(window: readonly FetchedRow[]): Promise<Judgement | undefined> {
+    const { publisher, metrics, mayPublish } = this.#options
+    const before = faultPoint('relay.before-publish')
+    if (before) await before
+    if (!mayPublish()) {
+      this.end()
+      return undefined
+    }
+    const startedMs = performance.now()
+    const stop = metrics.publishSeconds.startTimer()
+    const outcome = await publishSafely(publisher, window)
+    stop()
+    const after = faultPoint('relay.after-publish')
+    if (after) await after
+    const judgement = judge(window, outcome)
+    metrics.batchRows.observe(window.length)
+    metrics.published.inc(judgement.delivered.length)
+    const [oldest] = judgement.delivered
+    if (oldest) metrics.commitToAck.observe((oldest.ageMs + performance.now() - startedMs) / 1000)
+    for (const [destination, error] of judgement.failures) metrics.failed(destination, error.code)
+    return judgement
+  }
+
+  // Not awaited by its caller: it overlaps with the next send.
+  #delete(rows: readonly FetchedRow[]): void {
+    if (rows.length === 0) return
+    const deleted = this.#deleteNow(rows.map((row) => row.id))
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => this.#deletes.delete(deleted))
+    this.#deletes.add(deleted)
+  }
+
+  async #deleteNow(ids: readonly number[]): Promise<void> {
+    const { writer, metrics } = this.#options
+    const stop = metrics.deleteSeconds.startTimer()
+    const ticket = this.state.deleteSent(ids)
+    const xid = await writer.delete(ids)
+    this.state.deleteCommitted(ticket, xid)
+    stop()
+    const after = faultPoint('relay.after-delete')
+    if (after) await after
+  }
+
+  #sayPaused({ destination, error, attempts }: Pause): void {
+    const fields = { err: error, destination, attempts }
+    const { logger } = this.#options
+    switch (error.retry) {
+      case 'permanent':
+        // Every message behind it waits: a person has to look at this.
+        logger.error(fields, 'a row cannot be published; its destination stands still')
+        return
+      case 'transient-everything':
+      case 'transient-message':
+        logger.warn(fields, 'the destination takes nothing; paused')
+        return
+      default:
+        unreachable(error.retry)
+    }
+  }
+
+  #countPauses(): void {
+    const { metrics } = this.#options
+    metrics.pausedDestinations(this.state.pauses.size)
+    metrics.blockedDestinations(this.state.pauses.blocked.length)
+  }
+
+  async #upkeepLoop(): Promise<void> {
+    while (!this.#ending) {
+      await this.#upkeepDue.wait(this.#options.bounds.scanIntervalMs)
+      if (!this.#ending) await this.#scan()
+    }
+  }
+
+  /** The safety net below `ReadPosition`: nothing is ever found here, unless something is wrong. */
+  async #scan(): Promise<void> {
+    const { state } = this
+    const { reader, writer, metrics, logger, bounds } = this.#options
+    const { generation } = state
+    const { cursor, gaps } = state.position
+    // Where nothing is deleted, because all is paused, gaps have to be closed all the same.
+    if (gaps.length > 0) state.position.mark(cursor, await writer.newXid())
+    const limit = state.inFlight.size + bounds.batchRowsMax
+    const ids = await reader.scan(cursor, state.pauses.destinations, limit)
+    if (generation !== state.generation) return
+    const missed = ids.filter((id) => !state.inFlight.has(id) && !state.position.isOpen(id))
+    if (missed.length === 0) return
+    metrics.missedRows.inc(missed.length)
+    logger.error(
+      { rows: missed.length, ids: missed.slice(0, 10) },
+      'rows were missed, reading again',
+    )
+    state.rewind(Math.min(...missed))
+    this.#readAgain()
+  }
+
+  #readAgain(): void {
+    this.#roomCame.set()
+    this.#pollDue.set()
+  }
+}
+
+async function publishSafely(
+  publisher: Publisher,
+  rows: readonly FetchedRow[],
+): Promise<PublishOutcome> {
+  try {
+    return await publisher.publish(rows)
+  } catch (error) {
+    const failure = asFailure(error)
+    return rows.map(() => failure)
+  }
+}
+
+function asFailure(error: unknown): AppError {
+  if (error instanceof AppError) return error
+  const reason = error instanceof Error ? error.message : String(error)
+  return new AppError('publish-failed', `cannot publish: ${reason}`, {
+    retry: 'transient-everything',
+    cause: error,
+  })
+}

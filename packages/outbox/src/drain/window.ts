@@ -1,0 +1,89 @@
+import { AppError } from '@edp/runtime'
+import type { OutboxRow, PublishOutcome } from '../publisher.ts'
+
+/** A row as it was fetched. */
+export interface FetchedRow extends OutboxRow {
+  /** Size of key, payload and headers. */
+  readonly bytes: number
+  /** How long it had been in the table when it was fetched, by the database's clock. */
+  readonly ageMs: number
+}
+
+/** Bounds of what is published at once. */
+export interface WindowBounds {
+  readonly rowsMax: number
+  readonly bytesMax: number
+  /** For a broker that confirms in any order: what fails could otherwise be overtaken within the window. */
+  readonly oneRowOfAKey: boolean
+}
+
+/**
+ * Takes the next window out of the buffered rows. Both keep their order; at least one row is taken, however large. With
+ * `oneRowOfAKey` the later rows of a key stay behind.
+ */
+export function takeWindow(
+  rows: readonly FetchedRow[],
+  bounds: WindowBounds,
+): { window: FetchedRow[]; rest: FetchedRow[] } {
+  const window: FetchedRow[] = []
+  const rest: FetchedRow[] = []
+  const keys = new Set<string>()
+  let bytes = 0
+  let index = 0
+  for (; index < rows.length; index += 1) {
+    const row = rows[index]
+    if (!row) break
+    if (window.length === bounds.rowsMax) break
+    if (window.length > 0 && bytes + row.bytes > bounds.bytesMax) break
+    if (bounds.oneRowOfAKey && keys.has(row.key)) {
+      rest.push(row)
+      continue
+    }
+    if (bounds.oneRowOfAKey) keys.add(row.key)
+    window.push(row)
+    bytes += row.bytes
+  }
+  return { window, rest: rest.length === 0 ? rows.slice(index) : [...rest, ...rows.slice(index)] }
+}
+
+/** What became of a window. */
+export interface Judgement {
+  /** May be deleted. */
+  readonly delivered: readonly FetchedRow[]
+  /** Are published again. */
+  readonly undelivered: readonly FetchedRow[]
+  /** The first failure of each destination that had one. */
+  readonly failures: ReadonlyMap<string, AppError>
+}
+
+/**
+ * Splits a window by what the broker said of it. Of each key the acknowledged rows before its first failure are delivered; an
+ * acknowledged row behind a failure is not, since it has to come again after the one that failed.
+ */
+export function judge(window: readonly FetchedRow[], outcome: PublishOutcome): Judgement {
+  if (outcome.length === window.length && outcome.every((error) => error === undefined)) {
+    return { delivered: window, undelivered: [], failures: new Map() }
+  }
+  const delivered: FetchedRow[] = []
+  const undelivered: FetchedRow[] = []
+  const failures = new Map<string, AppError>()
+  const failedKeys = new Set<string>()
+  for (const [index, row] of window.entries()) {
+    const error = index < outcome.length ? outcome[index] : unanswered()
+    const key = `${row.destination}\n${row.key}`
+    if (error) failedKeys.add(key)
+    // One that can never be published says more than that its destination is away.
+    if (error && (!failures.has(row.destination) || error.retry === 'permanent')) {
+      failures.set(row.destination, error)
+    }
+    if (failedKeys.has(key)) undelivered.push(row)
+    else delivered.push(row)
+  }
+  return { delivered, undelivered, failures }
+}
+
+function unanswered(): AppError {
+  return new AppError('publish-unanswered', 'the publisher gave no answer for this row', {
+    retry: 'transient-everything',
+  })
+}
