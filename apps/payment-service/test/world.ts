@@ -1,0 +1,227 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  type CancelReason,
+  type ComposedMessage,
+  compose,
+  newMessageId,
+  orderCancellingV1,
+  type Outgoing,
+  outgoing,
+  stockReservedV1,
+} from '@edp/event-schemas'
+import { createPipeline, type IncomingMessage } from '@edp/messaging'
+import { createHealth, createLifecycle, createLogger, openDatabase, readConfig } from '@edp/runtime'
+import { stack, templateDatabase, type TestDatabase, uniqueNamespace, waitFor } from '@edp/testkit'
+import { config } from '../src/config.ts'
+import { kafkaConsumer } from '../src/consumers.ts'
+import { createPaymentWork } from '../src/payment-work.ts'
+import { type AppProcess, startApp } from './processes.ts'
+
+export const amountMinor = 1299
+const logger = createLogger('test', process.env['LOG_LEVEL'] ?? 'silent')
+
+/** An event that the service has put into its outbox. */
+export type Sent = { type: string; body: Record<string, unknown>; headers: Record<string, string> }
+export type PaymentRow = Record<string, unknown>
+
+/** A part of the service in this process: what it takes in is given to it by the test. */
+export type Work = {
+  /** Handles messages as one batch; their effects are committed when it resolves. */
+  deliver(...messages: ComposedMessage[]): Promise<void>
+  /** Every check that is not ok. */
+  problems(): string[]
+  stop(): Promise<void>
+}
+
+/** A database and a gateway of their own, and everything to look at them. */
+export type World = {
+  readonly db: TestDatabase
+  readonly namespace: string
+  readonly sandbox: AppProcess
+  /** The settings of a payment-service process of this world. */
+  env(overrides?: Record<string, string>): Record<string, string>
+  startWork(overrides?: Record<string, string>): Promise<Work>
+  /** Handles messages and calls nobody: what a process leaves that dies right after its commit. */
+  deliverOnly(...messages: ComposedMessage[]): Promise<void>
+  restartSandbox(signal: NodeJS.Signals): Promise<void>
+  payment(orderId: string): Promise<PaymentRow | undefined>
+  /** What was sent about an order, in order. */
+  sent(orderId: string): Promise<Sent[]>
+  /** Waits until an event of the type was sent about the order and gives all of its events. */
+  untilSent(orderId: string, type: string): Promise<Sent[]>
+  /** What the gateway has recorded of an order; undefined when it was never asked. */
+  charge(orderId: string): Promise<Record<string, unknown> | undefined>
+  gateway(path: string, method?: 'GET' | 'POST'): Promise<Response>
+  /** Stops every work that a test, maybe a failed one, has started. */
+  stopWork(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Makes a world. `SLOW_MS` is the delay of `tok_slow`. */
+export async function createWorld(slowMs = 400): Promise<World> {
+  const db = await templateDatabase({
+    role: 'payment_service',
+    migrations: join(import.meta.dirname, '../migrations'),
+  })
+  const folder = mkdtempSync(join(tmpdir(), 'payments-'))
+  const sandboxEnv = { LEDGER_FILE: join(folder, 'ledger.jsonl'), SLOW_MS: String(slowMs) }
+  let sandbox = await startApp('payment-gateway-sandbox', sandboxEnv)
+  const namespace = uniqueNamespace()
+  const running = new Set<() => Promise<void>>()
+
+  const env = (overrides: Record<string, string> = {}): Record<string, string> => ({
+    DATABASE_URL: db.serviceUrl,
+    KAFKA_BROKERS: stack().kafkaBrokers.join(','),
+    MESSAGING_NAMESPACE: namespace,
+    PAYMENT_GATEWAY_URL: sandbox.url,
+    GATEWAY_TIMEOUT_MS: '1000',
+    CLAIM_LEASE_MS: '1500',
+    DUE_POLL_INTERVAL_MS: '50',
+    RETRY_BASE_MS: '20',
+    RETRY_CAP_MS: '200',
+    REFUND_RETRY_BASE_MS: '100',
+    REFUND_RETRY_CAP_MS: '200',
+    ...overrides,
+  })
+
+  const gateway = (path: string, method: 'GET' | 'POST' = 'GET') =>
+    fetch(sandbox.url + path, { method })
+
+  const sent = async (orderId: string): Promise<Sent[]> => {
+    const rows = await db.query(
+      'select type, payload, headers from outbox where key = $1 order by id',
+      [orderId],
+    )
+    return rows.map((row) => ({
+      type: String(row['type']),
+      body: row['payload'] as Sent['body'],
+      headers: row['headers'] as Sent['headers'],
+    }))
+  }
+
+  const startWork = async (overrides: Record<string, string> = {}): Promise<Work> => {
+    const settings = readConfig(config, env(overrides))
+    const database = openDatabase({ url: db.serviceUrl, applicationName: 'payment-service-test' })
+    const health = createHealth()
+    const work = createPaymentWork(settings, { database, logger, health })
+    const lifecycle = createLifecycle(work.components, { logger, shutdownTimeoutMs: 20_000 })
+    const pipeline = createPipeline({
+      consumer: work.consumer,
+      database,
+      source: 'payment-service',
+      namespace,
+      logger,
+    })
+    await lifecycle.start()
+    health.markStarted()
+    const stop = async (): Promise<void> => {
+      if (!running.delete(stop)) return
+      await lifecycle.stop()
+      await database.end()
+    }
+    running.add(stop)
+    return {
+      deliver: (...messages) => pipeline.handle(messages.map(asIncoming)),
+      problems: () =>
+        Object.entries(health.readiness().checks)
+          .filter(([, report]) => report.status !== 'ok')
+          .map(([name, report]) => `${name} is ${report.status}: ${report.detail}`),
+      stop,
+    }
+  }
+
+  const stopWork = async (): Promise<void> => {
+    for (const stop of running) await stop()
+  }
+
+  return {
+    db,
+    namespace,
+    get sandbox() {
+      return sandbox
+    },
+    env,
+    startWork,
+    async deliverOnly(...messages) {
+      const database = openDatabase({ url: db.serviceUrl, applicationName: 'payment-service-test' })
+      const consumer = kafkaConsumer({ claimLeaseMs: 1, afterCommit: () => undefined })
+      const options = { consumer, database, source: 'payment-service', namespace, logger }
+      await createPipeline(options).handle(messages.map(asIncoming))
+      await database.end()
+    },
+    async restartSandbox(signal) {
+      const { port } = new URL(sandbox.url)
+      await sandbox.end(signal)
+      sandbox = await startApp('payment-gateway-sandbox', { ...sandboxEnv, HTTP_PORT: port })
+    },
+    async payment(orderId) {
+      const [row] = await db.query('select * from payments where order_id = $1', [orderId])
+      return row
+    },
+    sent,
+    untilSent: (orderId, type) =>
+      waitFor(() => sent(orderId), {
+        message: `${type} of ${orderId}`,
+        timeoutMs: 20_000,
+        until: (events) => events.some((event) => event.type === type),
+      }),
+    async charge(orderId) {
+      const answer = await gateway(`/charges/${encodeURIComponent(`${orderId}/charge/do`)}`)
+      if (answer.status === 404) return undefined
+      return (await answer.json()) as Record<string, unknown>
+    },
+    gateway,
+    stopWork,
+    async close() {
+      await stopWork()
+      await sandbox.end('SIGKILL')
+      await db.drop()
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+export function newOrderId(): string {
+  return newMessageId()
+}
+
+/** A `stock.reserved` for an order; each call is a new message. */
+export function reserved(orderId: string, token: string): ComposedMessage {
+  return message(
+    outgoing(stockReservedV1, orderId, {
+      orderId,
+      lines: [{ sku: 'moka-pot', quantity: 1 }],
+      payment: { amountMinor, currency: 'EUR', paymentRef: token },
+    }),
+    'inventory-service',
+  )
+}
+
+/** An `order.cancelling` for an order; each call is a new message. */
+export function cancelling(
+  orderId: string,
+  reason: CancelReason = 'customer-request',
+): ComposedMessage {
+  return message(
+    outgoing(orderCancellingV1, orderId, { orderId, reason, currency: 'EUR' }),
+    'order-service',
+  )
+}
+
+function message(content: Outgoing, source: string): ComposedMessage {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  return compose(content, {
+    source,
+    namespace: 'test',
+    now: new Date(),
+    coordination: 'choreographed',
+    traceparent,
+  })
+}
+
+function asIncoming(composed: ComposedMessage): IncomingMessage {
+  const { transport, headers, payload, destination } = composed
+  return { transport, headers, body: Buffer.from(payload), position: `${destination}/0@0` }
+}
