@@ -64,13 +64,16 @@ class KafkaConsumer implements Component {
       const session = this.#openSession()
       this.#session = session
       try {
-        await this.#options.pipeline.ready()
+        await this.#untilReady()
         if (signal.aborted) return
         await session.run()
       } catch (error) {
         if (signal.aborted) return
+        if (!(error instanceof AppError) && !isOutage(error)) {
+          this.#fail(error)
+          return
+        }
         failures = session.hasJoined ? 1 : failures + 1
-        if (!isOutage(error) && !(error instanceof AppError)) this.#fail(error)
         this.#outage = error
         const delayMs = fullJitter({ attempt: failures, ...reconnectBackoff })
         logger.warn({ err: error, failures, delayMs }, 'cannot consume, will try again')
@@ -78,6 +81,16 @@ class KafkaConsumer implements Component {
       } finally {
         await session.stop()
       }
+    }
+  }
+
+  async #untilReady(): Promise<void> {
+    try {
+      await this.#options.pipeline.ready()
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      const message = `the database does not answer: ${reason}`
+      throw new AppError('not-ready', message, { retry: 'transient-everything', cause: error })
     }
   }
 

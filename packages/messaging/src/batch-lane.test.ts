@@ -1,0 +1,155 @@
+import { AppError, createLogger } from '@edp/runtime'
+import { expect, test } from 'vitest'
+import { BatchLane, type BatchLaneOptions, chunksOf, type Delivery } from './batch-lane.ts'
+import type { IncomingMessage } from './read-message.ts'
+
+const logger = createLogger('lane', 'silent')
+const nothingNow = new AppError('paused', 'nothing can be handled now', {
+  retry: 'transient-everything',
+})
+const never = new AppError('poison', 'cannot be read', { retry: 'permanent' })
+
+test('deliveries of one tick are one batch, and each is settled after it', async () => {
+  const { lane, batches } = laneWith(async () => undefined)
+  const [one, two] = [delivery('a', 2), delivery('b', 3)]
+  await Promise.all([lane.take(one), lane.take(two)])
+  expect(batches).toEqual([['a0', 'a1', 'b0', 'b1', 'b2']])
+  expect([one.settled, two.settled]).toEqual([[2], [3]])
+})
+
+test('one batch runs at a time; what arrives meanwhile is the next one', async () => {
+  let running = 0
+  let most = 0
+  const { lane, batches } = laneWith(async () => {
+    running += 1
+    most = Math.max(most, running)
+    await new Promise(setImmediate)
+    running -= 1
+  })
+  const first = lane.take(delivery('a', 1))
+  await new Promise(setImmediate)
+  await Promise.all([first, lane.take(delivery('b', 1)), lane.take(delivery('c', 1))])
+  expect(most).toBe(1)
+  expect(batches).toEqual([['a0'], ['b0', 'c0']])
+})
+
+test('a batch is cut at the limit, in order, and what is done of a delivery is settled by then', async () => {
+  const { lane, batches } = laneWith(async () => undefined, { batchMessagesMax: 2 })
+  const one = delivery('a', 5)
+  await lane.take(one)
+  expect(batches).toEqual([['a0', 'a1'], ['a2', 'a3'], ['a4']])
+  expect(one.settled).toEqual([2, 4, 5])
+})
+
+test('a batch that nothing can be done about is tried again until it is handled', async () => {
+  let refusals = 3
+  const { lane, batches, failures } = laneWith(async () => {
+    if (refusals-- > 0) throw nothingNow
+  })
+  const one = delivery('a', 1)
+  await lane.take(one)
+  expect(batches).toEqual([['a0'], ['a0'], ['a0'], ['a0']])
+  expect(one.settled).toEqual([1])
+  expect(failures).toEqual([])
+  expect(lane.report()).toEqual({ status: 'ok' })
+})
+
+test('an interrupt gives up the batch that is being tried again, unsettled, and the next one is taken', async () => {
+  let refuse = true
+  const { lane, batches } = laneWith(async () => {
+    if (refuse) throw nothingNow
+  })
+  const one = delivery('a', 1)
+  const taken = lane.take(one)
+  await expect.poll(() => lane.report().status).toBe('degraded')
+  lane.interrupt()
+  await taken
+  expect(one.settled).toEqual([])
+  refuse = false
+  await lane.take(delivery('b', 1))
+  expect(batches.at(-1)).toEqual(['b0'])
+})
+
+test('a message that can never be handled is told once, and nothing more is taken', async () => {
+  const { lane, batches, failures } = laneWith(async () => {
+    throw never
+  })
+  const one = delivery('a', 1)
+  await lane.take(one)
+  await lane.take(delivery('b', 1))
+  expect(failures).toEqual([never])
+  expect(batches).toEqual([['a0']])
+  expect(one.settled).toEqual([])
+})
+
+test('a stop waits for the batch that runs and settles it', async () => {
+  const working = Promise.withResolvers<void>()
+  const { lane } = laneWith(() => working.promise)
+  const one = delivery('a', 1)
+  const taken = lane.take(one)
+  await new Promise(setImmediate)
+  const stopped = lane.stop()
+  working.resolve()
+  await Promise.all([stopped, taken])
+  expect(one.settled).toEqual([1])
+  await lane.take(delivery('b', 1))
+})
+
+test('handling without an end is unhealthy', async () => {
+  const working = Promise.withResolvers<void>()
+  const { lane } = laneWith(() => working.promise, { stallMs: 1 })
+  const taken = lane.take(delivery('a', 1))
+  await expect.poll(() => lane.report().status).toBe('unhealthy')
+  working.resolve()
+  await taken
+  expect(lane.report().status).toBe('ok')
+})
+
+test('chunks hold all messages once, in order, none of them above the limit', () => {
+  const deliveries = [delivery('a', 3), delivery('b', 0), delivery('c', 7)]
+  const chunks = chunksOf(deliveries, 4)
+  expect(chunks.map((chunk) => chunk.flatMap((slice) => slice.messages.map(nameOf)))).toEqual([
+    ['a0', 'a1', 'a2', 'c0'],
+    ['c1', 'c2', 'c3', 'c4'],
+    ['c5', 'c6'],
+  ])
+})
+
+function laneWith(
+  handle: () => Promise<void>,
+  options: Partial<BatchLaneOptions> = {},
+): { lane: BatchLane; batches: string[][]; failures: AppError[] } {
+  const batches: string[][] = []
+  const failures: AppError[] = []
+  const lane = new BatchLane({
+    pipeline: {
+      handle: (batch) => {
+        batches.push(batch.map(nameOf))
+        return handle()
+      },
+    },
+    logger,
+    onFailure: (error) => failures.push(error),
+    lingerMs: 0,
+    ...options,
+  })
+  return { lane, batches, failures }
+}
+
+function delivery(name: string, messages: number): Delivery & { settled: number[] } {
+  const settled: number[] = []
+  return {
+    messages: Array.from({ length: messages }, (_, index) => ({
+      transport: 'kafka',
+      position: `${name}${index}`,
+      headers: {},
+      body: new Uint8Array(),
+    })),
+    settle: (count) => settled.push(count),
+    settled,
+  }
+}
+
+function nameOf({ position }: IncomingMessage): string {
+  return position
+}
