@@ -1,12 +1,19 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeSettings } from './app-settings.ts'
-import { dockerDown, dockerLogs, dockerStatus, dockerUp } from './docker.ts'
+import { dockerDown, dockerLogs, dockerStatus, dockerStop, dockerUp } from './docker.ts'
 import { externalStatus, externalUp } from './external.ts'
 import { withLock } from './lock.ts'
 import { prepareMessaging } from './messaging.ts'
 import { prepareDatabases } from './migrations.ts'
-import { nativeDelete, nativeDown, nativeLogs, nativeStatus, nativeUp } from './native/native.ts'
+import {
+  nativeDelete,
+  nativeDown,
+  nativeLogs,
+  nativeStatus,
+  nativeStop,
+  nativeUp,
+} from './native/native.ts'
 import { progress, secondsSince } from './progress.ts'
 import { type Endpoints, localEndpoints, type Settings, type Way } from './settings.ts'
 import { StackError } from './stack-error.ts'
@@ -33,14 +40,21 @@ export async function up(settings: Settings): Promise<void> {
   })
 }
 
-/** Stops what `up` started. Data stays. */
-export async function down(settings: Settings): Promise<void> {
+/** Stops what `up` started, or of that only the server named: `up` starts it again. Data stays. */
+export async function down(settings: Settings, name?: string): Promise<void> {
+  if (name !== undefined && !SERVERS.includes(name)) {
+    throw new StackError(`\`stack down\` knows these servers: ${SERVERS.join(', ')}.`)
+  }
   await withLock(settings.dir, async () => {
     const way = await runningWay(settings)
     if (way === 'external') {
       progress('these servers are not ours to stop')
     } else if (way === 'docker') {
-      await dockerDown(settings, { volumes: false })
+      await (name === undefined
+        ? dockerDown(settings, { volumes: false })
+        : dockerStop(settings, name))
+    } else if (name !== undefined) {
+      progress((await nativeStop(settings, name)) ? `stopped ${name}` : `${name} was not running`)
     } else {
       // Also without a running server: its port mapper may be left, or a group without its leader.
       const any = await nativeDown(settings)

@@ -93,6 +93,12 @@ export async function dockerDown(settings: Settings, options: { volumes: boolean
   if (code !== 0) throw new StackError('docker compose down failed: its output above says why.')
 }
 
+/** Stops the container of one server. */
+export async function dockerStop(settings: Settings, name: string): Promise<void> {
+  const code = await compose(settings, ['stop', name])
+  if (code !== 0) throw new StackError('docker compose stop failed: its output above says why.')
+}
+
 export async function dockerLogs(settings: Settings, name: string, follow: boolean): Promise<void> {
   await compose(settings, ['logs', '--tail', '200', ...(follow ? ['--follow'] : []), name])
 }

@@ -9,7 +9,7 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const HELP = `Usage: pnpm stack <command>
 
   up           start or repair Postgres, Kafka, RabbitMQ and Redis, prepare them, migrate, write .stack/env
-  down         stop what up started; data stays
+  down [NAME]  stop what up started, or one server of it; data stays
   status       what runs; exit code 3 when a server does not answer
   reset        stop and delete the data
   logs NAME    the output of postgres, kafka, rabbitmq or redis; --follow (-f) goes on
@@ -31,9 +31,9 @@ async function main(args: string[]): Promise<number> {
     return 0
   }
   const settings = readSettings(process.env, ROOT)
-  if (more.length === 0 && (name === undefined || command === 'logs')) {
+  if (more.length === 0 && (name === undefined || command === 'logs' || command === 'down')) {
     if (command === 'up') return up(settings).then(() => 0)
-    if (command === 'down') return down(settings).then(() => 0)
+    if (command === 'down') return down(settings, name).then(() => 0)
     if (command === 'reset') return reset(settings).then(() => 0)
     if (command === 'logs') return logs(settings, name, values.follow === true).then(() => 0)
     if (command === 'status') return (await status(settings)) ? 0 : 3

@@ -92,8 +92,9 @@ function beam(): number {
 
 const pids = () => SERVERS.map((server) => pidOf(server))
 
-/** Every process that works in the test's folder or names it: found without the stack's own records. */
+/** Every process that works in the data folder or names it: found without the stack's own records. */
 function processesOfTest(): string[] {
+  const data = join(dir, 'data')
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .flatMap((pid) => {
@@ -105,7 +106,7 @@ function processesOfTest(): string[] {
           readlinkSync(`/proc/${pid}/cwd`),
         ]
         const isEpmd = commandLine.includes(`-port ${ports.management + 1}`)
-        return isEpmd || traces.some((trace) => trace.includes(dir)) ? [commandLine] : []
+        return isEpmd || traces.some((trace) => trace.includes(data)) ? [commandLine] : []
       } catch {
         return [] // It ended meanwhile.
       }

@@ -54,6 +54,12 @@ export async function nativeDown(settings: Settings): Promise<boolean> {
   return mapper || stopped.includes(true)
 }
 
+/** Stops one of them. Returns whether it ran. */
+export async function nativeStop(settings: Settings, name: string): Promise<boolean> {
+  const server = stops.find((one) => one.name === name)
+  return server !== undefined && (await stop(server, settings.dir))
+}
+
 /** Whether any of the servers was started natively and not stopped since. */
 export function nativeRuns(settings: Settings): boolean {
   return stops.some(({ name }) => {

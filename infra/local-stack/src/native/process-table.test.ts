@@ -1,17 +1,24 @@
 import { describe, expect, it } from 'vitest'
 import { leaderRuns, parseStat, processTable, remaining } from './process-table.ts'
 
-const entry = (pid: number, group: number, started: string, state = 'S') => ({
+const entry = (pid: number, group: number, started: string, isDead = false) => ({
   pid,
   group,
   started,
-  state,
+  isDead,
 })
 
 describe('parseStat', () => {
   it('reads a command that holds blanks and brackets', () => {
     const after = 'S 1 4242 4242 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1000 10'
     expect(parseStat(`4243 (postgres: (io) worker) ${after}`)).toEqual(entry(4243, 4242, '987654'))
+  })
+
+  it('counts a zombie as dead only when its other threads, which hold the sockets, ended too', () => {
+    const line = (threads: number) =>
+      `4242 (beam.smp) Z 1 4242 4242 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 ${threads} 0 987654 0 0`
+    expect(parseStat(line(24))?.isDead).toBe(false)
+    expect(parseStat(line(1))?.isDead).toBe(true)
   })
 
   it('gives nothing for a line that is cut short', () => {
@@ -40,7 +47,7 @@ describe('remaining', () => {
   })
 
   it('counts zombies as gone', () => {
-    expect(remaining(record, [entry(100, 100, '5', 'Z')])).toEqual([])
+    expect(remaining(record, [entry(100, 100, '5', true)])).toEqual([])
   })
 })
 

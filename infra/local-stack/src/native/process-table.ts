@@ -1,8 +1,11 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** A process of this machine. `started` tells it from a later one with the same pid. */
-export type ProcessEntry = { pid: number; group: number; started: string; state: string }
+/**
+ * A process of this machine. `started` tells it from a later one with the same pid. In a container
+ * without an init process the dead may stay as zombies for ever.
+ */
+export type ProcessEntry = { pid: number; group: number; started: string; isDead: boolean }
 
 /** Every process: from /proc where there is one (small images have no `ps`), else from `ps`. */
 export function processTable(): ProcessEntry[] {
@@ -31,9 +34,12 @@ export function parseStat(line: string): ProcessEntry | undefined {
   const pid = Number.parseInt(line, 10)
   const fields = line.slice(line.lastIndexOf(')') + 2).split(' ')
   const [state, , group] = fields
+  const threads = fields[17]
   const started = fields[19]
   if (state === undefined || group === undefined || started === undefined) return undefined
-  return { pid, group: Number(group), started, state }
+  // A leading thread that ended before the others shows as Z, while they still hold the sockets.
+  const isDead = (state === 'Z' || state === 'X') && Number(threads) <= 1
+  return { pid, group: Number(group), started, isDead }
 }
 
 function fromPs(): ProcessEntry[] {
@@ -41,7 +47,8 @@ function fromPs(): ProcessEntry[] {
   return text.split('\n').flatMap((line) => {
     const [pid, group, state, ...started] = line.trim().split(/\s+/)
     if (!pid || !group || !state) return []
-    return [{ pid: Number(pid), group: Number(group), started: started.join(' '), state }]
+    const isDead = state.startsWith('Z')
+    return [{ pid: Number(pid), group: Number(group), started: started.join(' '), isDead }]
   })
 }
 
@@ -58,7 +65,7 @@ export function remaining(
 ): ProcessEntry[] {
   const leader = table.find((entry) => entry.pid === record.pid)
   if (leader !== undefined && leader.started !== record.started) return []
-  return table.filter((entry) => entry.group === record.pid && !isZombie(entry))
+  return table.filter((entry) => entry.group === record.pid && !entry.isDead)
 }
 
 /** Whether the recorded process itself runs. */
@@ -71,10 +78,5 @@ export function leaderRuns(
 
 /** When a process started, in the words of this operating system; undefined when there is none. */
 export function startOf(pid: number): string | undefined {
-  return processTable().find((entry) => entry.pid === pid && !isZombie(entry))?.started
-}
-
-/** In a container without an init process the dead may stay as zombies for ever. */
-function isZombie({ state }: ProcessEntry): boolean {
-  return state.startsWith('Z') || state.startsWith('X')
+  return processTable().find((entry) => entry.pid === pid && !entry.isDead)?.started
 }

@@ -113,8 +113,8 @@ export async function stop(
   if (record !== undefined && ran) {
     if (leaderRuns(record)) {
       // A stopped process (SIGSTOP) takes no other signal before it goes on.
-      signal(record.pid, server.stopSignal)
-      signal(record.pid, 'SIGCONT')
+      sendSignal(record.pid, server.stopSignal)
+      sendSignal(record.pid, 'SIGCONT')
     }
     if (!(await gone(record, STOP_TIMEOUT_MS))) await kill(record)
   }
@@ -124,13 +124,13 @@ export async function stop(
 
 async function kill(record: ProcessRecord): Promise<void> {
   if (remaining(record).length === 0) return
-  signal(-record.pid, 'SIGKILL')
+  sendSignal(-record.pid, 'SIGKILL')
   if (!(await gone(record, STOP_TIMEOUT_MS))) {
     throw new StackError(`Process group ${record.pid} does not end after SIGKILL: end it by hand.`)
   }
 }
 
-function signal(pid: number, name: NodeJS.Signals): void {
+function sendSignal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)
   } catch (error) {
