@@ -3,20 +3,18 @@ import type { ChargeAnswer, VoidAnswer } from './domain/payment.ts'
 import type { Unreachable } from './gateway.ts'
 
 /**
- * Whether the gateway may be called. It opens when the gateway cannot be reached, or when many calls in a row had no
- * outcome; then one call at a time tries, with backoff, until one gets an answer. What waits meanwhile uses no attempts.
+ * Whether the gateway may be called. It opens when the gateway cannot be reached; then one call at a time tries, with
+ * backoff, until one gets through. What waits meanwhile uses no attempts. A time-out or a 5xx concerns its own charge: were
+ * it to open the circuit, a few charges that fail for long, being all that is left to try, would hold back every other.
  */
 export class Circuit {
-  readonly #failuresMax: number
   readonly #backoff: Backoff
-  #failures = 0
   #opened = 0
   #openUntil = 0
   #reason = ''
 
-  constructor(options: { failuresMax: number; backoff: Backoff }) {
-    this.#failuresMax = options.failuresMax
-    this.#backoff = options.backoff
+  constructor(backoff: Backoff) {
+    this.#backoff = backoff
   }
 
   /** How many calls may run at the same time now, of `callsMax`. */
@@ -36,19 +34,12 @@ export class Circuit {
 
   /** What a call said about the gateway itself. */
   note(answer: ChargeAnswer | VoidAnswer | Unreachable, now: number): void {
-    if (answer.kind === 'unreachable') this.#open(answer.reason, now)
-    else if (answer.kind === 'unknown' && !answer.gatewayWorks) this.#noOutcome(answer.reason, now)
-    else {
-      this.#failures = 0
+    if (answer.kind === 'unreachable') {
+      this.#open(answer.reason, now)
+    } else {
       this.#opened = 0
       this.#openUntil = 0
     }
-  }
-
-  // One time-out or 5xx alone says little about the gateway.
-  #noOutcome(reason: string, now: number): void {
-    this.#failures += 1
-    if (this.#opened > 0 || this.#failures >= this.#failuresMax) this.#open(reason, now)
   }
 
   #open(reason: string, now: number): void {
@@ -62,6 +53,6 @@ export class Circuit {
 
   report(): HealthReport {
     if (this.#opened === 0) return { status: 'ok' }
-    return { status: 'degraded', detail: `the gateway does not answer: ${this.#reason}` }
+    return { status: 'degraded', detail: `the gateway cannot be reached: ${this.#reason}` }
   }
 }

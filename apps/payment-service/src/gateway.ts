@@ -113,7 +113,6 @@ function unknown({ status, retryAfter }: HttpAnswer): Unknown {
   return {
     kind: 'unknown',
     reason: `http-${status}`,
-    gatewayWorks: status < 500 && status !== 429,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   }
 }
@@ -165,5 +164,5 @@ function failureOf(error: Error): Unknown | Unreachable {
   if (unreachableCodes.has(code)) return { kind: 'unreachable', reason: code }
   const silent =
     error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError
-  return { kind: 'unknown', reason: silent ? 'timeout' : 'connection', gatewayWorks: false }
+  return { kind: 'unknown', reason: silent ? 'timeout' : 'connection' }
 }

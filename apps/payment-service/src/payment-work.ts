@@ -13,7 +13,6 @@ export const serviceName = 'payment-service'
 
 // Some seconds of work for the gateway; about ten megabytes when all of it waits.
 const inHandMax = 10_000
-const circuitFailuresMax = 20
 const circuitBackoff = { baseMs: 200, capMs: 5000 }
 
 /** What talks to the gateway: the consumer hands over what it committed, the due work what a crash or a failure left. */
@@ -27,7 +26,7 @@ export function createPaymentWork(
     timeoutMs: config.GATEWAY_TIMEOUT_MS,
     connectionsMax: config.GATEWAY_CALLS_MAX,
   })
-  const circuit = new Circuit({ failuresMax: circuitFailuresMax, backoff: circuitBackoff })
+  const circuit = new Circuit(circuitBackoff)
   const calls = new GatewayCalls({
     gateway,
     circuit,

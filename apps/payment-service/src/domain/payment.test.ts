@@ -30,7 +30,7 @@ const policy: RetryPolicy = {
   refundFailed: { baseMs: 5000, capMs: 60_000 },
   jitter: 0.5,
 }
-const silence = { kind: 'unknown', reason: 'timeout', gatewayWorks: false } as const
+const silence = { kind: 'unknown', reason: 'timeout' } as const
 
 const requested = request(terms)
 const captured: Captured = { ...terms, attempts: 0, status: 'captured', chargeId: 'ch_1' }

@@ -73,8 +73,6 @@ export interface Unknown {
   readonly kind: 'unknown'
   /** Why, for people: `timeout`, `http-500`. */
   readonly reason: string
-  /** It answered something that is neither a failure of its own nor definite, such as a 4xx. */
-  readonly gatewayWorks: boolean
   /** How long the gateway asked us to wait. */
   readonly retryAfterMs?: number
 }
