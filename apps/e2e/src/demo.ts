@@ -42,7 +42,9 @@ async function tellStories(system: System, chosen: readonly Scenario[]): Promise
       await scenario.run(context)
     } catch (error) {
       failed.push(scenario.name)
-      console.log(styleText('red', `   FAILED: ${error instanceof Error ? error.message : String(error)}`))
+      console.log(
+        styleText('red', `   FAILED: ${error instanceof Error ? error.message : String(error)}`),
+      )
     }
   }
   const books = await settleBooks(system.databases, system.gatewayUrl, 30_000)

@@ -13,6 +13,11 @@ export interface Load {
   stop(): Promise<string[]>
   /** How many orders were accepted so far. */
   accepted(): number
+  /**
+   * Waits until so many more were accepted than now.
+   * @throws Error when a minute was not enough
+   */
+  more(count: number): Promise<void>
 }
 
 export interface LoadOptions {
@@ -58,6 +63,14 @@ export async function startLoad({ api, seed, ordersPerSecond }: LoadOptions): Pr
   const running = run()
   return {
     accepted: () => accepted.length,
+    more: async (count) => {
+      const target = accepted.length + count
+      const deadline = Date.now() + 60_000
+      while (accepted.length < target) {
+        if (Date.now() > deadline) throw new Error(`${accepted.length} of ${target} accepted`)
+        await sleep(20)
+      }
+    },
     stop: async () => {
       stopped = true
       await running

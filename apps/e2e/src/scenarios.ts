@@ -183,7 +183,11 @@ async function expectCharges(
   }
 }
 
-function expectEqual<Value extends string | number | null>(what: string, expected: Value, actual: Value): void {
+function expectEqual<Value extends string | number | null>(
+  what: string,
+  expected: Value,
+  actual: Value,
+): void {
   if (expected !== actual) throw new Error(`${what}: expected ${expected}, got ${actual}`)
 }
 

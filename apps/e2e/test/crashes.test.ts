@@ -10,13 +10,15 @@ const ordersPerSecond = 100
 
 let system: System
 let load: Load
+let runs = 0
 
 beforeEach(async () => {
   const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
   console.log(`SEED=${seed}`)
-  system = await startSystem(`crashes-${process.pid}`)
+  runs += 1
+  system = await startSystem(`crashes-${process.pid}-${runs}`)
   load = await startLoad({ api: createApi(serviceUrls(system)), seed, ordersPerSecond })
-  await untilAccepted(50)
+  await load.more(50)
 })
 
 afterEach(async () => {
@@ -29,7 +31,7 @@ it('loses and doubles nothing when each app is killed once in the middle of the 
     await sleep(300)
     system.apps[app].start()
     await system.apps[app].ready()
-    await untilAccepted(load.accepted() + 50)
+    await load.more(50)
   }
   await expectAllEnded(system, await load.stop())
 })
@@ -44,9 +46,9 @@ it('loses and doubles nothing when a second process of each service joins and is
     const second = await system.replica(app)
     second.start()
     await second.ready()
-    await untilAccepted(load.accepted() + 100)
+    await load.more(100)
     await second.kill()
-    await untilAccepted(load.accepted() + 50)
+    await load.more(50)
   }
   await expectAllEnded(system, await load.stop())
 })
@@ -56,15 +58,7 @@ it('loses and doubles nothing when each app is restarted in order, and each exit
     expect(await system.apps[app].stop(), `exit code of ${app}`).toBe(0)
     system.apps[app].start()
     await system.apps[app].ready()
-    await untilAccepted(load.accepted() + 50)
+    await load.more(50)
   }
   await expectAllEnded(system, await load.stop())
 })
-
-async function untilAccepted(count: number): Promise<void> {
-  const deadline = Date.now() + 60_000
-  while (load.accepted() < count) {
-    if (Date.now() > deadline) throw new Error(`only ${load.accepted()} of ${count} accepted`)
-    await sleep(20)
-  }
-}

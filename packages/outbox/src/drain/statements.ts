@@ -89,7 +89,7 @@ export const sampleBacklog = statement(
   `select
      (select date_part('epoch', clock_timestamp() - created_at) from outbox
       where transport = $1 order by id limit 1) as oldest_seconds,
-     (select count(*) from (select 1 from outbox where transport = $1 limit $2) as some) as rows`,
+     (select count(*) from (select 1 from outbox where transport = $1 limit $2) as pending) as rows`,
 )
 
 /**

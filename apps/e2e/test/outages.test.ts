@@ -1,0 +1,64 @@
+import { randomInt } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { createApi } from '../src/api.ts'
+import { appNames } from '../src/app-process.ts'
+import { expectAllEnded, type Load, startLoad } from '../src/load.ts'
+import { type Server, startServers, stopServer } from '../src/servers.ts'
+import { serviceUrls, startSystem, type System } from '../src/system.ts'
+
+// A minute where time does not matter: OUTAGE_SECONDS=60.
+const outageSeconds = Number(process.env['OUTAGE_SECONDS'] ?? 15)
+
+let system: System
+let load: Load
+let runs = 0
+
+beforeEach(async () => {
+  const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
+  console.log(`SEED=${seed}`)
+  runs += 1
+  system = await startSystem(`outages-${process.pid}-${runs}`)
+  const api = createApi(serviceUrls(system))
+  load = await startLoad({ api, seed, ordersPerSecond: 50 })
+  await load.more(50)
+})
+
+afterEach(async () => {
+  await startServers()
+  await system.stop()
+})
+
+it('takes orders while Kafka is stopped, and ends all of them when it is back', async () => {
+  const before = load.accepted()
+  await outage('kafka')
+  // The outbox absorbs it: no customer notices.
+  expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
+  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectSameProcesses()
+})
+
+it('loses and doubles nothing when Postgres is stopped under load and started again', async () => {
+  await outage('postgres')
+  await load.more(100)
+  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectSameProcesses()
+})
+
+async function outage(server: Server): Promise<void> {
+  pids = appNames.map((app) => system.apps[app].pid)
+  await stopServer(server)
+  await sleep(outageSeconds * 1000)
+  await startServers()
+}
+
+let pids: (number | undefined)[] = []
+
+/** An outage is waited for: no process ends over it. */
+async function expectSameProcesses(): Promise<void> {
+  for (const [index, app] of appNames.entries()) {
+    expect(system.apps[app].running, `${app} runs\n${system.apps[app].logTail()}`).toBe(true)
+    expect(system.apps[app].pid).toBe(pids[index])
+    await system.apps[app].ready()
+  }
+}
