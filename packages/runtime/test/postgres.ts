@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import pg from 'pg'
@@ -34,4 +35,28 @@ function adminUrl(): string {
   const url = process.env['STACK_POSTGRES_ADMIN_URL'] ?? written['STACK_POSTGRES_ADMIN_URL']
   if (url === undefined) throw new Error('no Postgres: run `pnpm stack up`')
   return url
+}
+
+/** The same database behind a network whose round trip takes `delayMs`. */
+export async function farAway(
+  url: string,
+  delayMs: number,
+): Promise<{ url: string; close(): Promise<unknown> }> {
+  const { hostname, port } = new URL(url)
+  const server = createServer((near) => {
+    const far = connect(Number(port), hostname)
+    near.on('data', (chunk) => setTimeout(() => far.write(chunk), delayMs))
+    far.on('data', (chunk) => near.write(chunk))
+    near.on('close', () => far.destroy())
+    near.on('error', () => far.destroy())
+    far.on('close', () => near.destroy())
+    far.on('error', () => near.destroy())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const proxied = new URL(url)
+  proxied.hostname = '127.0.0.1'
+  proxied.port = String(address.port)
+  return { url: proxied.href, close: () => new Promise((resolve) => server.close(resolve)) }
 }
