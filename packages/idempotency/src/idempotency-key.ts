@@ -23,13 +23,15 @@ export interface KeyRequest extends ScopedKey, StoredAnswer {}
 
 const keyRow = z.object({ scope: z.string(), key: z.string() })
 
-// Sorted, so that two groups with the same keys wait for each other instead of deadlocking.
+// Sorted, so that two groups with the same keys wait for each other instead of deadlocking. The bodies come as lines, which
+// JSON cannot contain itself: an array would have every quote of them escaped.
 const insertKeys = statement(
   'idempotency_key_claim',
   keyRow,
   `insert into idempotency_key (scope, key, fingerprint, status, body)
    select scope, key, fingerprint, status, body
-   from unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::json[])
+   from unnest($1::text[], $2::text[], $3::text[], $4::smallint[],
+     string_to_array($5, E'\\n')::json[])
      as r (scope, key, fingerprint, status, body)
    order by scope, key
    on conflict do nothing
@@ -62,7 +64,7 @@ export async function claimKeys(tx: Tx, requests: readonly KeyRequest[]): Promis
     rows.map((row) => row.key),
     rows.map((row) => row.fingerprint),
     rows.map((row) => row.status),
-    rows.map((row) => JSON.stringify(row.body)),
+    rows.map((row) => JSON.stringify(row.body)).join('\n'),
   ])
   const claimed = new Set(inserted.map(nameOf))
   return requests.map((request) => {

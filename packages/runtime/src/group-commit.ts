@@ -34,9 +34,10 @@ export function createGroupCommit<Item, Result>(options: {
   const settle = async (group: readonly Waiting<Item, Result>[]): Promise<void> => {
     try {
       const results = await run(group.map((waiting) => waiting.item))
-      for (const [index, waiting] of group.entries()) {
-        waiting.resolve(resultAt(results, index))
+      if (results.length !== group.length) {
+        throw new Error(`${group.length} items gave ${results.length} results`)
       }
+      for (const [index, result] of results.entries()) group[index]?.resolve(result)
     } catch (error) {
       if (group.length > 1 && !isConnectionError(error)) {
         for (const waiting of group) await settle([waiting])
@@ -73,9 +74,4 @@ export function createGroupCommit<Item, Result>(options: {
 
 function overloaded(why: string): AppError {
   return new AppError('overloaded', why, { retry: 'transient-everything' })
-}
-
-function resultAt<Result>(results: readonly Result[], index: number): Result {
-  if (index >= results.length) throw new Error(`a group gave ${results.length} results only`)
-  return results[index] as Result
 }
