@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { newId, type PricedLine } from '@edp/event-schemas'
 import { claimKeys, type KeyRequest, readKeys, type StoredAnswer } from '@edp/idempotency'
 import { enqueue } from '@edp/outbox'
@@ -157,7 +157,7 @@ function keyOf({ body, idempotencyKey }: PlaceOrder): { scope: string; key: stri
 
 /** Of what was read, so that spaces and the order of fields do not matter. */
 function fingerprintOf({ body }: PlaceOrder): string {
-  return createHash('sha256').update(JSON.stringify(body)).digest('base64')
+  return hash('sha256', JSON.stringify(body), 'base64')
 }
 
 /** After the commit: what was placed as it was placed, the rest as their keys say. */
