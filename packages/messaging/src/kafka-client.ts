@@ -33,11 +33,10 @@ export function createKafkaClient(options: KafkaClientOptions): Kafka {
   })
 }
 
-// One level lower than kafkajs thinks: what it calls an error is one try that failed, and what lasts is reported by us.
-function logTo(logger: Logger, { level, namespace, log }: LogEntry): void {
+// What kafkajs calls an error is one try that failed, many of them in an outage; what lasts is reported by us, once.
+function logTo(logger: Logger, { namespace, log }: LogEntry): void {
   const fields = { kafkajs: namespace, broker: String(log['broker']), error: String(log['error']) }
-  if (level === logLevel.ERROR) logger.warn(fields, log.message)
-  else logger.debug(fields, log.message)
+  logger.debug(fields, log.message)
 }
 
 const rowTypes = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD'])

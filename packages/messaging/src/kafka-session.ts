@@ -44,6 +44,8 @@ export class KafkaSession {
   #joined = false
   #rebalance: unknown
   #lastFetchAt = performance.now()
+  #unanswered: string | undefined
+  #isKeepingHouse = false
   #housekeeping: NodeJS.Timeout | undefined
   #stopped: Promise<void> | undefined
 
@@ -78,6 +80,7 @@ export class KafkaSession {
     const consumer = this.#consumer
     await consumer.connect()
     await consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: true })
+    if (this.#stopped) return
     this.#housekeeping = setInterval(() => void this.#keepHouse(), housekeepingIntervalMs)
     await consumer.run({
       autoCommit: false,
@@ -85,6 +88,8 @@ export class KafkaSession {
       partitionsConsumedConcurrently: partitionsConcurrent,
       eachBatch: (payload) => this.#eachBatch(payload),
     })
+    // A stop that came while it was joining found nothing to leave.
+    if (this.#stopped) await this.#consumer.disconnect()
     await this.#crashed.promise
   }
 
@@ -98,6 +103,9 @@ export class KafkaSession {
     const report = this.#options.lane.report()
     const silentMs = performance.now() - this.#lastFetchAt
     if (report.status !== 'ok' || this.#options.lane.busy) return report
+    if (this.#unanswered !== undefined) {
+      return { status: 'degraded', detail: `Kafka does not answer: ${this.#unanswered}` }
+    }
     if (silentMs < this.#options.stallMs) return report
     return { status: 'unhealthy', detail: `nothing fetched for ${Math.round(silentMs / 1000)} s` }
   }
@@ -112,13 +120,17 @@ export class KafkaSession {
   }
 
   #listen(): void {
-    const { CRASH, FETCH, GROUP_JOIN, REBALANCING } = this.#consumer.events
+    const { CRASH, FETCH, GROUP_JOIN, REBALANCING, REQUEST_TIMEOUT } = this.#consumer.events
     this.#consumer.on(CRASH, ({ payload }) => {
       this.#joined = false
       this.#crashed.reject(payload.error)
     })
     this.#consumer.on(FETCH, () => {
       this.#lastFetchAt = performance.now()
+      this.#unanswered = undefined
+    })
+    this.#consumer.on(REQUEST_TIMEOUT, ({ payload }) => {
+      this.#unanswered = payload.apiName
     })
     this.#consumer.on(GROUP_JOIN, () => {
       this.#generation += 1
@@ -154,17 +166,21 @@ export class KafkaSession {
   /** Every second: a heartbeat, since kafkajs sends none while a batch is being handled, and the offsets. */
   async #keepHouse(): Promise<void> {
     const payload = this.#payload
-    if (payload === undefined || !this.#joined) return
+    // A broker that does not answer would otherwise find a request for every second when it is back.
+    if (payload === undefined || !this.#joined || this.#isKeepingHouse) return
+    this.#isKeepingHouse = true
     try {
       if (this.#options.lane.busy) await payload.heartbeat()
     } catch (error) {
       this.#debug(error, 'heartbeat')
-      if (!mustRejoin(error)) return
-      // What has not begun is given up; kafkajs joins again when its batches have ended.
-      this.#rebalance = error
-      this.#options.lane.interrupt()
+      if (mustRejoin(error)) {
+        // What has not begun is given up; kafkajs joins again when its batches have ended.
+        this.#rebalance = error
+        this.#options.lane.interrupt()
+      }
     }
     await this.#commit()
+    this.#isKeepingHouse = false
   }
 
   /** Commits what was resolved since the last time. Failing is harmless: the inbox knows what comes again. */
