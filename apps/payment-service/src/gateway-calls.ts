@@ -171,7 +171,7 @@ export class GatewayCalls implements Component {
     const wasOpen = this.#circuit.isOpen
     this.#circuit.note(answer, Date.now())
     if (wasOpen === this.#circuit.isOpen) return
-    if (wasOpen) this.#logger.info('the gateway answers again')
-    else this.#logger.warn({ answer }, 'the gateway does not answer, its calls wait')
+    if (wasOpen) this.#logger.info('the gateway can be reached again')
+    else this.#logger.warn({ answer }, 'the gateway cannot be reached, its calls wait')
   }
 }

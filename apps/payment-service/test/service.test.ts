@@ -103,7 +103,7 @@ describe('the service as a process', () => {
       async () => fetch(`${service.url}/health/ready`).then((r) => r.text()),
       {
         message: 'the gateway is reported as away',
-        until: (text) => text.includes('the gateway does not answer'),
+        until: (text) => text.includes('the gateway cannot be reached'),
       },
     )
     expect(JSON.parse(ready)).toMatchObject({ ready: true, status: 'degraded' })
