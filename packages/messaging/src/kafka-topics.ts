@@ -1,10 +1,13 @@
 import type { Topic } from '@edp/event-schemas'
-import type { Logger } from '@edp/runtime'
+import { AppError, type Logger, untilDone } from '@edp/runtime'
+import type { Admin } from 'kafkajs'
 import { createKafkaClient } from './kafka-client.ts'
 
+const readyTimeoutMs = 30_000
+
 /**
- * Creates the topics that do not exist, and leaves those that do as they are: more partitions would move keys to others
- * while their messages are under way.
+ * Creates the topics that do not exist and waits until they can be written. Leaves those that exist as they are: more
+ * partitions would move keys to others while their messages are under way.
  */
 export async function ensureTopics(options: {
   brokers: readonly string[]
@@ -22,7 +25,8 @@ export async function ensureTopics(options: {
     const missing = options.topics.filter(({ name }) => !existing.has(`${namespace}.${name}`))
     if (missing.length === 0) return
     await admin.createTopics({
-      waitForLeaders: true,
+      // It gives up at the first broker that has not heard of the topic yet.
+      waitForLeaders: false,
       topics: missing.map((topic) => ({
         topic: `${namespace}.${topic.name}`,
         numPartitions: topic.partitions,
@@ -30,7 +34,27 @@ export async function ensureTopics(options: {
         configEntries: Object.entries(topic.config ?? {}).map(([name, value]) => ({ name, value })),
       })),
     })
+    for (const { name } of missing) await untilReady(admin, `${namespace}.${name}`)
   } finally {
     await admin.disconnect()
+  }
+}
+
+/** Waits until the leader of every partition answers for it. */
+async function untilReady(admin: Admin, topic: string): Promise<void> {
+  const tooLate = new AppError('topic-not-ready', `the topic ${topic} has no leaders yet`, {
+    retry: 'transient-everything',
+  })
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(tooLate), readyTimeoutMs)
+  try {
+    await untilDone(() => admin.fetchTopicOffsets(topic), {
+      baseMs: 50,
+      capMs: 500,
+      signal: late.signal,
+      onError: () => undefined,
+    })
+  } finally {
+    clearTimeout(timer)
   }
 }
