@@ -35,8 +35,8 @@ const totals = z.record(
 const ordersByStatus = `select status as name, count(*) as value from orders group by status`
 const confirmedByCurrency = `select currency as name, sum(amount_minor) as value
   from orders where status = 'confirmed' group by currency`
-const heldByCurrency = `select currency as name, sum(amount_minor - refunded_minor) as value
-  from payments where charge_id is not null group by currency`
+const heldByCurrency = `select currency as name, sum(amount_minor) as value
+  from payments where status in ('captured', 'refunding', 'refund_failed') group by currency`
 const stockFigures = `
   select 'on_hand' as name, coalesce(sum(on_hand), 0) as value from stock
   union all select 'reserved', coalesce(sum(reserved), 0) from stock
