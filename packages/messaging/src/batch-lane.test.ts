@@ -41,6 +41,32 @@ test('a batch is cut at the limit, in order, and what is done of a delivery is s
   expect(one.settled).toEqual([2, 4, 5])
 })
 
+test('too many messages go into two batches at a time, and a partition is never in both', async () => {
+  let most = 0
+  const running = new Set<string>()
+  const { lane, batches } = laneWith(
+    async (batch) => {
+      const partitions = new Set(batch.map((message) => nameOf(message).slice(0, 1)))
+      for (const partition of partitions) {
+        expect(running.has(partition)).toBe(false)
+        running.add(partition)
+      }
+      most = Math.max(most, running.size)
+      await new Promise(setImmediate)
+      for (const partition of partitions) running.delete(partition)
+    },
+    { batchMessagesMax: 3 },
+  )
+  const all = [delivery('a', 7), delivery('b', 5), delivery('c', 1), delivery('d', 2)]
+  await Promise.all(all.map((one) => lane.take(one)))
+  expect(all.map(({ settled }) => settled.at(-1))).toEqual([7, 5, 1, 2])
+  for (const name of ['a', 'b', 'c', 'd']) {
+    const ofPartition = batches.flat().filter((message) => message.startsWith(name))
+    expect(ofPartition).toEqual(ofPartition.toSorted())
+  }
+  expect(most).toBeGreaterThan(1)
+})
+
 test('a batch that nothing can be done about is tried again until it is handled', async () => {
   let refusals = 3
   const { lane, batches, failures } = laneWith(async () => {
@@ -116,7 +142,7 @@ test('chunks hold all messages once, in order, none of them above the limit', ()
 })
 
 function laneWith(
-  handle: () => Promise<void>,
+  handle: (batch: readonly IncomingMessage[]) => Promise<void>,
   options: Partial<BatchLaneOptions> = {},
 ): { lane: BatchLane; batches: string[][]; failures: AppError[] } {
   const batches: string[][] = []
@@ -125,7 +151,7 @@ function laneWith(
     pipeline: {
       handle: (batch) => {
         batches.push(batch.map(nameOf))
-        return handle()
+        return handle(batch)
       },
     },
     logger,

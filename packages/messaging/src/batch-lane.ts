@@ -16,7 +16,7 @@ export interface BatchLaneOptions {
   onFailure: (error: AppError) => void
   /** The wait after a batch, in which the next one grows; default 5 ms. 0 is the lowest latency, 15 the least CPU. */
   lingerMs?: number
-  /** How many messages share a transaction; default 1000. */
+  /** How many messages share a transaction; default 1000. What is more than that goes into two at a time. */
   batchMessagesMax?: number
   /** When handling without an answer becomes unhealthy; default 30 s. */
   stallMs?: number
@@ -32,8 +32,8 @@ interface Waiting {
 }
 
 /**
- * Where deliveries wait for a transaction: one at a time, of everything that has arrived, over all partitions. While
- * nothing can be handled (Postgres is away) it pauses and tries the same batch again in place; no attempt is used.
+ * Where deliveries wait for a transaction: everything that has arrived is one, over all partitions. When that would be too
+ * large, two run at a time, each with partitions of its own, so that the process reads while Postgres writes. While nothing can be handled (Postgres is away) it pauses and tries the same batch again in place; no attempt is used.
  */
 export class BatchLane {
   readonly #options: BatchLaneOptions
@@ -100,7 +100,7 @@ export class BatchLane {
       this.#waiting = []
       this.#interrupted = new AbortController()
       if (this.#stopped) this.interrupt()
-      const handled = await this.#handleAll(round.map(({ delivery }) => delivery))
+      const handled = await this.#handleRound(round.map(({ delivery }) => delivery))
       const lingerMs = this.#options.lingerMs ?? 5
       if (handled < busyMessages && lingerMs > 0 && !this.#stopped) await sleep(lingerMs)
       for (const { done } of round) done()
@@ -109,6 +109,15 @@ export class BatchLane {
   }
 
   /** How many messages were handled. */
+  async #handleRound(deliveries: readonly Delivery[]): Promise<number> {
+    const { batchMessagesMax = 1000 } = this.#options
+    this.#handlingSince = performance.now()
+    const shares = sharesOf(deliveries, batchMessagesMax)
+    const handled = await Promise.all(shares.map((share) => this.#handleAll(share)))
+    this.#handlingSince = undefined
+    return handled.reduce((sum, messages) => sum + messages, 0)
+  }
+
   async #handleAll(deliveries: readonly Delivery[]): Promise<number> {
     let handled = 0
     for (const chunk of chunksOf(deliveries, this.#options.batchMessagesMax ?? 1000)) {
@@ -161,6 +170,24 @@ export class BatchLane {
         : new AppError('message-failed', reasonOf(error), { retry: 'permanent', cause: error }),
     )
   }
+}
+
+/** Deliveries that may run beside each other: all in one, or in two of about the same size when they are too many. */
+function sharesOf(deliveries: readonly Delivery[], batchMessagesMax: number): Delivery[][] {
+  const messages = deliveries.reduce((sum, delivery) => sum + delivery.messages.length, 0)
+  if (messages <= batchMessagesMax) return [[...deliveries]]
+  const [one, two] = [new Array<Delivery>(), new Array<Delivery>()]
+  let [ofOne, ofTwo] = [0, 0]
+  for (const delivery of deliveries.toSorted((a, b) => b.messages.length - a.messages.length)) {
+    if (ofOne <= ofTwo) {
+      one.push(delivery)
+      ofOne += delivery.messages.length
+    } else {
+      two.push(delivery)
+      ofTwo += delivery.messages.length
+    }
+  }
+  return [one, two]
 }
 
 /** A part of a delivery: its messages up to `end`. */

@@ -91,6 +91,10 @@ export function splitByBytes(
   rows: readonly PlacedRow[],
   options: { partitionCounts: ReadonlyMap<string, number>; partitionBytesMax: number },
 ): PlacedRow[][] {
+  let allBytes = 0
+  for (const { row } of rows) allBytes += bytesOf(row)
+  // The usual case, for which nothing has to be hashed.
+  if (allBytes <= options.partitionBytesMax) return rows.length === 0 ? [] : [[...rows]]
   const parts: PlacedRow[][] = []
   let part: PlacedRow[] = []
   const partitionBytes = new Map<string, number>()
@@ -120,6 +124,8 @@ const recordOverheadBytes = 32
 const headerOverheadBytes = 4
 
 function bytesOf(row: OutboxRow): number {
+  // As JSON the headers are longer than in the record.
+  if (row.bytes !== undefined) return recordOverheadBytes + row.bytes
   let bytes = recordOverheadBytes + Buffer.byteLength(row.key) + Buffer.byteLength(row.payload)
   for (const name in row.headers) {
     bytes += headerOverheadBytes + name.length + Buffer.byteLength(row.headers[name] ?? '')

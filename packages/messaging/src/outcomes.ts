@@ -29,7 +29,8 @@ export class Outcomes {
     return rows.filter(({ row, index }) => {
       const failure = this.#failedBroker ?? this.#failedDestinations.get(row.destination)
       if (failure) this.#outcomes[index] = failure
-      else if (this.#failedKeys.has(keyOf(row))) this.#outcomes[index] = heldBack(row)
+      else if (this.#failedKeys.size > 0 && this.#failedKeys.has(keyOf(row)))
+        this.#outcomes[index] = heldBack(row)
       else return true
       return false
     })
