@@ -5,7 +5,7 @@ import type { LeaseBounds } from './lease.ts'
 export interface DrainBounds extends LeaseBounds {
   /** Rows of one fetch, and of one send. */
   readonly batchRowsMax: number
-  /** Bytes of one send. A Kafka record batch of one partition has to stay below 1 MiB. */
+  /** Bytes of one send, so that a Kafka record batch stays below 1 MiB also when all rows have one key. */
   readonly batchBytesMax: number
   /** Bytes that one fetch aims at, reckoned by the rows of the last one. */
   readonly fetchBytesMax: number
@@ -31,7 +31,7 @@ export interface DrainBounds extends LeaseBounds {
 
 export const defaultBounds: DrainBounds = {
   batchRowsMax: 1000,
-  batchBytesMax: 2 * 1024 * 1024,
+  batchBytesMax: 860 * 1024,
   fetchBytesMax: 4 * 1024 * 1024,
   deletesMax: 2,
   pollMinMs: 2,

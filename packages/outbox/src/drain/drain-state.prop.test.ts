@@ -36,7 +36,7 @@ class SimulatedOutbox {
     const id = this.#nextId++
     const { key } = tx
     const text = { messageId: String(id), type: 't.v1', payload: '{}', headers: {} }
-    tx.rows.push({ id, destination, key, bytes: 10, ageMs: 0, ...text })
+    tx.rows.push({ id, destination, key, bytes: 10, ...text })
   }
 
   /** An id that this transport never sees a row for. */
@@ -64,6 +64,7 @@ class SimulatedOutbox {
     const above = rows.filter((row) => row.id > request.cursor)
     return {
       xmin: this.#xmin(),
+      oldestSeconds: 0,
       rows: [...inGaps.slice(0, request.gapRowsMax), ...above.slice(0, request.rowsMax)],
     }
   }

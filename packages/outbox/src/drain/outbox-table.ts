@@ -1,3 +1,4 @@
+import { headerPrefix, type Transport } from '@edp/event-schemas'
 import type { Statement } from '@edp/runtime'
 import type pg from 'pg'
 import { z } from 'zod'
@@ -19,6 +20,8 @@ export interface Fetched {
   readonly xmin: number
   /** In ascending order: those from the gaps, then those above the cursor. */
   readonly rows: FetchedRow[]
+  /** How long the first of those above the cursor had been there, by the database's clock; 0 when there is none. */
+  readonly oldestSeconds: number
 }
 
 /** What a fetch reads. */
@@ -36,11 +39,14 @@ const asText = { getTypeParser: () => (text: string) => text }
 /** The outbox of one transport, over one connection. */
 export class OutboxTable {
   readonly #client: pg.Client | pg.Pool
-  readonly #transport: string
+  readonly #transport: Transport
+  readonly #names: HeaderNames
 
-  constructor(client: pg.Client | pg.Pool, transport: string) {
+  constructor(client: pg.Client | pg.Pool, transport: Transport) {
+    const prefix = headerPrefix[transport]
     this.#client = client
     this.#transport = transport
+    this.#names = { id: `${prefix}id`, type: `${prefix}type` }
   }
 
   fetch(request: FetchRequest): Promise<Fetched> {
@@ -54,7 +60,7 @@ export class OutboxTable {
 
   /** The first rows of a destination from an id on. */
   async fetchPaused(destination: string, from: number, limit: number): Promise<FetchedRow[]> {
-    const values = [this.#transport, from, destination, limit]
+    const values = [this.#transport, from - 1, destination, limit]
     const { rows } = await this.#fetchRows(fetchPaused, values)
     return rows
   }
@@ -96,9 +102,9 @@ export class OutboxTable {
     const [snapshot] = result.rows
     const rows: FetchedRow[] = []
     for (let index = 1; index < result.rows.length; index += 1) {
-      rows.push(readRow(result.rows[index] ?? []))
+      rows.push(readRow(result.rows[index] ?? [], this.#names))
     }
-    return { xmin: Number(snapshot?.[0]), rows }
+    return { xmin: Number(snapshot?.[5]), rows, oldestSeconds: Number(snapshot?.[6] ?? 0) }
   }
 
   async #run<Row>(statement: Statement<Row>, values: unknown[]): Promise<Row[]> {
@@ -111,20 +117,27 @@ export class OutboxTable {
   }
 }
 
-function readRow(columns: (string | null)[]): FetchedRow {
-  const [id, messageId, destination, key, type, payload, headers, ageMs] = columns
-  const text = headers ?? '{}'
+/** The headers that say what a message is. */
+interface HeaderNames {
+  readonly id: string
+  readonly type: string
+}
+
+function readRow(columns: (string | null)[], names: HeaderNames): FetchedRow {
+  const [id, destination, key, payload, headersText] = columns
+  const text = headersText ?? '{}'
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `enqueue` alone; a check costs as much as the parsing
+  const headers = JSON.parse(text) as Record<string, string>
   return {
     id: Number(id),
-    messageId: messageId ?? '',
+    messageId: headers[names.id] ?? '',
     destination: destination ?? '',
     key: key ?? '',
-    type: type ?? '',
+    type: headers[names.type] ?? '',
     payload: payload ?? '',
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `enqueue` alone; a check costs as much as the parsing
-    headers: JSON.parse(text) as Record<string, string>,
-    bytes: Buffer.byteLength(payload ?? '') + text.length + (key ?? '').length,
-    ageMs: Number(ageMs),
+    headers,
+    bytes:
+      Buffer.byteLength(key ?? '') + Buffer.byteLength(payload ?? '') + Buffer.byteLength(text),
   }
 }
 

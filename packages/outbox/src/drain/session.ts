@@ -3,7 +3,7 @@ import type { Publisher, PublishOutcome } from '../publisher.ts'
 import type { DrainBounds } from './bounds.ts'
 import { DrainState, type FetchSummary } from './drain-state.ts'
 import type { DrainMetrics } from './metrics.ts'
-import type { OutboxTable } from './outbox-table.ts'
+import type { Fetched, OutboxTable } from './outbox-table.ts'
 import type { Pause } from './pauses.ts'
 import { Signal } from './signal.ts'
 import { type FetchedRow, type Judgement, judge, type WindowBounds } from './window.ts'
@@ -35,6 +35,7 @@ export class DrainSession {
   readonly #upkeepDue = new Signal()
   readonly #deletes = new Set<Promise<void>>()
   #rowsMax: number
+  #oldest: { id: number; seconds: number; atMs: number } | undefined
   #moreWaits = false
   #ending = false
   #failure: { error: unknown } | undefined
@@ -120,6 +121,7 @@ export class DrainSession {
     const fetched = await reader.fetch(ticket.request)
     stop()
     this.#adaptRowsMax(fetched.rows)
+    this.#noteAge(fetched, ticket.request.cursor)
     const summary = this.state.fetchReturned(ticket, fetched)
     if (summary.late > 0) metrics.lateRows.inc(summary.late)
     return summary
@@ -133,6 +135,21 @@ export class DrainSession {
     for (const row of rows) bytes += row.bytes
     const fitting = Math.floor((fetchBytesMax * rows.length) / Math.max(1, bytes))
     this.#rowsMax = Math.min(batchRowsMax, Math.max(1, fitting))
+  }
+
+  // One age at a time, not one for each row: the oldest of a fetch, by the clock of the database, and from there on by ours.
+  #noteAge({ rows, oldestSeconds }: Fetched, cursor: number): void {
+    if (this.#oldest) return
+    const oldest = rows.find((row) => row.id > cursor)
+    if (oldest) this.#oldest = { id: oldest.id, seconds: oldestSeconds, atMs: performance.now() }
+  }
+
+  #observeAge({ delivered }: Judgement): void {
+    const oldest = this.#oldest
+    if (!oldest || !delivered.some((row) => row.id === oldest.id)) return
+    const sinceSeconds = (performance.now() - oldest.atMs) / 1000
+    this.#options.metrics.commitToAck.observe(oldest.seconds + sinceSeconds)
+    this.#oldest = undefined
   }
 
   async #publishLoop(): Promise<void> {
@@ -196,7 +213,6 @@ export class DrainSession {
       this.end()
       return undefined
     }
-    const startedMs = performance.now()
     const stop = metrics.publishSeconds.startTimer()
     const outcome = await publishSafely(publisher, window)
     stop()
@@ -205,8 +221,7 @@ export class DrainSession {
     const judgement = judge(window, outcome)
     metrics.batchRows.observe(window.length)
     metrics.published.inc(judgement.delivered.length)
-    const [oldest] = judgement.delivered
-    if (oldest) metrics.commitToAck.observe((oldest.ageMs + performance.now() - startedMs) / 1000)
+    this.#observeAge(judgement)
     for (const [destination, error] of judgement.failures) metrics.failed(destination, error.code)
     return judgement
   }
@@ -284,6 +299,7 @@ export class DrainSession {
   }
 
   #readAgain(): void {
+    this.#oldest = undefined
     this.#roomCame.set()
     this.#pollDue.set()
   }

@@ -4,9 +4,8 @@ import { z } from 'zod'
 // Every statement of the relay. They live behind the entry `@edp/outbox/drain`, so that services, which check the plans of all
 // statements that they load, load none of these.
 
-/** A row as it comes: all columns as text; only in the first row, which carries the snapshot, most are null. */
+/** A row as it comes, all columns as text: those of a message, then those of the snapshot, which only the first row has. */
 const fetchedRow = z.tuple([
-  z.string(),
   z.string().nullable(),
   z.string().nullable(),
   z.string().nullable(),
@@ -16,15 +15,15 @@ const fetchedRow = z.tuple([
   z.string().nullable(),
 ])
 
-// The first row carries pg_snapshot_xmin of the very snapshot that the others were read in.
+// The first row carries pg_snapshot_xmin of the very snapshot that the others are read in, and the age of the oldest new row.
+// Of a message only what is sent is read: its id and type are in its headers, and a column costs more than it seems.
 const snapshotRow = `
-  select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as id, null::uuid as message_id,
-         null::text as destination, null::text as key, null::text as type, null::json as payload,
-         null::json as headers, null::bigint as age_ms`
+  select null::bigint as id, null::text as destination, null::text as key, null::json as payload,
+    null::json as headers, pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
+    (select date_part('epoch', clock_timestamp() - created_at) from outbox
+     where transport = $1 and id > $2 order by id limit 1) as oldest_seconds`
 
-const columns = `
-  o.id, o.message_id, o.destination, o.key, o.type, o.payload, o.headers,
-  (date_part('epoch', clock_timestamp() - o.created_at) * 1000)::bigint as age_ms`
+const columns = `o.id, o.destination, o.key, o.payload, o.headers, null::text, null::float8`
 
 const newRows = `
   (select ${columns} from outbox o where o.transport = $1 and o.id > $2 order by o.id limit $3)`
@@ -49,14 +48,14 @@ export const fetchWithGaps = statement(
    union all ${newRows}`,
 )
 
-/** The first rows of a paused destination: transport, first id, destination, limit. */
+/** The first rows of a paused destination: transport, the id before, destination, limit. */
 export const fetchPaused = statement(
   'outbox_fetch_paused',
   fetchedRow,
   `${snapshotRow}
    union all
    (select ${columns} from outbox o
-    where o.transport = $1 and o.id >= $2 and o.destination = $3 order by o.id limit $4)`,
+    where o.transport = $1 and o.id > $2 and o.destination = $3 order by o.id limit $4)`,
 )
 
 /** Deletes rows; gives the xid of the transaction that did it. */

@@ -6,7 +6,7 @@ import { type FetchedRow, judge, takeWindow } from './window.ts'
 let lastId = 0
 const row = (key: string, bytes = 10, destination = 'orders'): FetchedRow => {
   lastId += 1
-  const rest = { messageId: '', type: 't.v1', payload: '', headers: {}, ageMs: 0 }
+  const rest = { messageId: '', type: 't.v1', payload: '', headers: {} }
   return { id: lastId, key, bytes, destination, ...rest }
 }
 const away = new AppError('away', 'away', { retry: 'transient-everything' })

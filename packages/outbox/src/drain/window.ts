@@ -3,10 +3,7 @@ import type { OutboxRow, PublishOutcome } from '../publisher.ts'
 
 /** A row as it was fetched. */
 export interface FetchedRow extends OutboxRow {
-  /** Size of key, payload and headers. */
   readonly bytes: number
-  /** How long it had been in the table when it was fetched, by the database's clock. */
-  readonly ageMs: number
 }
 
 /** Bounds of what is published at once. */
