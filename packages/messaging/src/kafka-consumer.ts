@@ -18,8 +18,10 @@ const reconnectBackoff = { baseMs: 200, capMs: 5000 }
  * itself (degraded), and stops for good, loudly, at a message that can never be handled.
  *
  * `start` does not wait for the broker: a service is ready without it.
+ * @throws Error when the consumer handles nothing that comes over Kafka
  */
 export function createKafkaConsumer(options: KafkaConsumerOptions): Component {
+  if (topicsOf(options).length === 0) throw new Error(`${options.consumer.name} has no topic`)
   const consumer = new KafkaConsumer(options)
   options.health.register(options.consumer.name, () => consumer.report())
   return consumer

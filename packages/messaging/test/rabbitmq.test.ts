@@ -1,9 +1,9 @@
 import { createLogger } from '@edp/runtime'
 import { stack, uniqueNamespace, waitFor } from '@edp/testkit'
 import { type ChannelModel, connect, type ConfirmChannel } from 'amqplib'
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createRabbitPublisher, declareTopology } from '../src/index.ts'
-import { describePublisher, type Stored } from './conformance-publisher.ts'
+import { codes, describePublisher, row, type Stored } from './conformance-publisher.ts'
 
 const url = stack().rabbitmqUrl
 const namespace = uniqueNamespace()
@@ -34,6 +34,71 @@ describePublisher('RabbitMQ', () => ({
   refusedBytes: undefined,
   read: readQueue,
 }))
+
+describe('the topology', () => {
+  const queue = { name: 'work', exchange: 'things' }
+  const destination = `${namespace}.things/${namespace}.work`
+
+  test('can be declared again, and never with other arguments', async () => {
+    queues.push(queue.name)
+    await declareTopology({ url, namespace, queues: [queue] })
+    await declareTopology({ url, namespace, queues: [queue] })
+    const plain = await model.createChannel()
+    plain.on('error', () => undefined)
+    const other = plain.assertQueue(`${namespace}.work`, { durable: true })
+    await expect(other).rejects.toMatchObject({ code: 406 })
+  })
+
+  test('keeps what a queue gives up, with its headers, among the dead letters', async () => {
+    const publisher = createRabbitPublisher({ url, logger })
+    const sent = row({ destination, key: 'a', payload: '{"n":1}' })
+    expect(await publisher.publish([sent])).toEqual([undefined])
+    const message = await waitFor(() => channel.get(`${namespace}.work`), {
+      message: 'the message',
+    })
+    channel.nack(message, false, false)
+    const dead = await waitFor(() => channel.get(`${namespace}.dlq`), { message: 'a dead letter' })
+    channel.ack(dead)
+    expect(dead.content.toString()).toBe(sent.payload)
+    expect(dead.properties.messageId).toBe(sent.messageId)
+    expect(dead.properties.headers).toMatchObject({ 'x-first-death-queue': `${namespace}.work` })
+    await publisher.stop()
+  })
+
+  test('gives a message that comes back again and again to the dead letters at its limit', async () => {
+    const publisher = createRabbitPublisher({ url, logger })
+    const sent = row({ destination, key: 'a', payload: '{"n":2}' })
+    expect(await publisher.publish([sent])).toEqual([undefined])
+    let deliveries = 0
+    const { consumerTag } = await channel.consume(`${namespace}.work`, (message) => {
+      if (message === null) return
+      deliveries += 1
+      channel.nack(message, false, true)
+    })
+    const dead = await waitFor(() => channel.get(`${namespace}.dlq`), {
+      timeoutMs: 40_000,
+      message: 'a dead letter',
+    })
+    channel.ack(dead)
+    await channel.cancel(consumerTag)
+    expect(dead.properties.messageId).toBe(sent.messageId)
+    expect(deliveries).toBe(1001)
+    await publisher.stop()
+  })
+
+  test('a routing key that leads nowhere fails its rows and no others', async () => {
+    const publisher = createRabbitPublisher({ url, logger })
+    const outcomes = await publisher.publish([
+      row({ destination: `${namespace}.things/nowhere`, key: 'a', payload: '{"n":3}' }),
+      row({ destination, key: 'a', payload: '{"n":4}' }),
+      row({ destination: 'no routing key', key: 'b', payload: '{"n":5}' }),
+      row({ destination: `${namespace}.things/${'x'.repeat(300)}`, key: 'c', payload: '{"n":6}' }),
+    ])
+    const failed = ['destination-unavailable', undefined, 'cannot-encode', 'cannot-encode']
+    expect(codes(outcomes)).toEqual(failed)
+    await publisher.stop()
+  })
+})
 
 async function readQueue(destination: string, count: number): Promise<Stored[]> {
   const queue = destination.slice(destination.indexOf('/') + 1)
