@@ -35,16 +35,23 @@ export const fetchNew = statement(
   `${snapshotRow} union all ${newRows}`,
 )
 
-/** What lies above the cursor and in the gaps below it, in one snapshot: …, gaps, paused destinations, limit. */
+/**
+ * What lies above the cursor and in the gaps below it, in one snapshot: …, gaps, paused destinations, limit. The limit within
+ * keeps the planner from reading the whole transport and comparing each row with each gap.
+ */
 export const fetchWithGaps = statement(
   'outbox_fetch_with_gaps',
   fetchedRow,
   `${snapshotRow}
    union all
-   (select ${columns} from unnest($4::bigint[], $5::bigint[]) as g (low, high)
-    join outbox o on o.transport = $1 and o.id >= g.low and o.id <= g.high
-    where o.destination <> all ($6::text[])
-    order by o.id limit $7)
+   (select late.* from unnest($4::bigint[], $5::bigint[]) as g (low, high)
+    cross join lateral (
+      select ${columns} from outbox o
+      where o.transport = $1 and o.id >= g.low and o.id <= g.high
+        and o.destination <> all ($6::text[])
+      order by o.id limit $7
+    ) as late
+    order by late.id limit $7)
    union all ${newRows}`,
 )
 
