@@ -73,7 +73,8 @@ describe('the topology', () => {
     const { consumerTag } = await channel.consume(`${namespace}.work`, (message) => {
       if (message === null) return
       deliveries += 1
-      channel.nack(message, false, true)
+      // Since RabbitMQ 4.3 a nack is no failed delivery and does not count, a reject does on every version.
+      channel.reject(message, true)
     })
     const dead = await waitFor(() => channel.get(`${namespace}.dlq`), {
       timeoutMs: 40_000,
