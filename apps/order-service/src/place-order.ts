@@ -5,8 +5,8 @@ import { enqueue } from '@edp/outbox'
 import { AppError, createGroupCommit, type Database, faultPoint, type Tx } from '@edp/runtime'
 import { z } from 'zod'
 import { type OrderView, type PlaceOrderBody, viewOrder } from './api.ts'
-import { insertOrders, readClock } from './db/orders.ts'
-import { readProducts } from './db/products.ts'
+import { insertOrders } from './db/orders.ts'
+import { readCatalogue } from './db/products.ts'
 import { insertTimeline } from './db/timeline.ts'
 import type { PendingOrder } from './domain/order.ts'
 import { type LineProblem, priceLines, type Product } from './domain/prices.ts'
@@ -76,7 +76,7 @@ async function placeGroup(
 ): Promise<Placed[]> {
   observeGroup(requests.length)
   const drafts = await options.database.transaction(async (tx) => {
-    const [now, products] = await Promise.all([readClock(tx), readProducts(tx, skusOf(requests))])
+    const { now, products } = await readCatalogue(tx, skusOf(requests))
     const dueAt = new Date(now.getTime() + options.orderDeadlineMs)
     const all = requests.map((request) => draft(request, products, { now, dueAt }))
     return claimAndInsert(tx, all, { namespace: options.namespace, now })
