@@ -1,7 +1,8 @@
-import { kafkaConfig, postgresUrl, processConfig, rabbitmqConfig } from '@edp/runtime'
+import { brokerList, amqpUrl, milliseconds, postgresUrl, processConfig } from '@edp/runtime'
 import { z } from 'zod'
 
-const expected = 'expected a JSON object of name → postgres:// URL, such as {"orders":"postgres://…"}'
+const expected =
+  'expected a JSON object of name → postgres:// URL, such as {"orders":"postgres://…"}'
 
 const databases = z
   .string({ error: expected })
@@ -19,8 +20,12 @@ const databases = z
 /** Every setting of the relay. */
 export const config = z.object({
   ...processConfig({ httpPort: 7104 }),
-  ...kafkaConfig,
-  ...rabbitmqConfig,
+  KAFKA_BROKERS: brokerList.describe('host:port,host:port'),
+  RABBITMQ_URL: amqpUrl.describe('amqp://user:password@host:port/vhost'),
   OUTBOX_DATABASES: databases.describe('the databases to drain: a JSON object of name → URL'),
+  OUTBOX_LEASE_MS: milliseconds
+    .refine((value) => value >= 2000, { error: 'expected at least 2000' })
+    .default(6000)
+    .describe('how long a relay that vanished keeps others from taking over'),
 })
 export type Config = z.infer<typeof config>

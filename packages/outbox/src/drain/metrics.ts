@@ -53,6 +53,8 @@ export type DrainMetrics = ReturnType<typeof drainMetrics>
 
 /** The metrics of the drain of one transport of one database. */
 export function drainMetrics(names: { database: string; transport: string }) {
+  // From the start on, so that an alert on an increase sees the first one.
+  for (const total of [published, lateRows, missedRows]) total.inc(names, 0)
   const set = (metric: Gauge<(typeof labels)[number]>) => (value: number) =>
     metric.set(names, value)
   const stage = (name: string) => stageSeconds.labels({ ...names, stage: name })

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { headerPrefix, type Transport } from '@edp/event-schemas'
 import type { Statement } from '@edp/runtime'
 import type pg from 'pg'
@@ -34,13 +35,18 @@ export interface FetchRequest {
   readonly paused: readonly string[]
 }
 
+const nextTurn = () => setImmediate()
 const asText = { getTypeParser: () => (text: string) => text }
 
-/** The outbox of one transport, over one connection. */
+/**
+ * The outbox of one transport, over one connection. Its statements run one after the other, and whoever asked first has dealt
+ * with the answer before the next statement is sent: what a later fetch lets `InFlight` forget, an earlier answer still finds.
+ */
 export class OutboxTable {
   readonly #client: pg.Client | pg.Pool
   readonly #transport: Transport
   readonly #names: HeaderNames
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(client: pg.Client | pg.Pool, transport: Transport) {
     const prefix = headerPrefix[transport]
@@ -92,13 +98,16 @@ export class OutboxTable {
     values: readonly unknown[],
   ): Promise<Fetched> {
     // As arrays of text: an object for each row, and a parser for each column, cost more than all else here.
-    const result: pg.QueryArrayResult<(string | null)[]> = await this.#client.query({
+    const query = {
       name: statement.name,
       text: statement.sql,
       values: [...values],
-      rowMode: 'array',
+      rowMode: 'array' as const,
       types: asText,
-    })
+    }
+    const result: pg.QueryArrayResult<(string | null)[]> = await this.#inTurn(() =>
+      this.#client.query(query),
+    )
     const [snapshot] = result.rows
     const rows: FetchedRow[] = []
     for (let index = 1; index < result.rows.length; index += 1) {
@@ -108,12 +117,16 @@ export class OutboxTable {
   }
 
   async #run<Row>(statement: Statement<Row>, values: unknown[]): Promise<Row[]> {
-    const { rows } = await this.#client.query({
-      name: statement.name,
-      text: statement.sql,
-      values,
-    })
+    const query = { name: statement.name, text: statement.sql, values }
+    const { rows } = await this.#inTurn(() => this.#client.query(query))
     return z.array(statement.row).parse(rows)
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work)
+    // One more turn of the event loop, in which the asker gets its answer.
+    this.#turn = mine.then(nextTurn, nextTurn)
+    return mine
   }
 }
 

@@ -1,0 +1,107 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Database } from '@edp/runtime'
+import { type TestDatabase, waitFor } from '@edp/testkit'
+import {
+  count,
+  countersDatabase,
+  countersOf,
+  openCounters,
+  startWriters,
+} from './counted-messages.ts'
+import { RelayProcess } from './relay-process.ts'
+import { expectAllInOrder, TopicLog } from './topic-log.ts'
+
+let database: TestDatabase
+let counters: Database
+let log: TopicLog
+let relays: RelayProcess[]
+let writers: { stop(): Promise<void> }
+
+beforeEach(async () => {
+  database = await countersDatabase()
+  counters = openCounters(database)
+  relays = []
+  log = new TopicLog()
+  await log.createTopic()
+  await log.read()
+})
+
+afterEach(async () => {
+  await writers.stop()
+  await Promise.all(relays.map((relay) => relay.stop()))
+  await counters.end()
+  await log.remove()
+  await database.drop()
+})
+
+function startRelay(env: Record<string, string> = {}): RelayProcess {
+  const relay = new RelayProcess(database, env)
+  relays.push(relay)
+  return relay
+}
+
+const keys = Array.from({ length: 12 }, (_, index) => `key-${index}`)
+
+test.each(['relay.before-publish', 'relay.after-publish', 'relay.after-delete'])(
+  'a relay killed at %s loses nothing and keeps the order of every key',
+  async (point) => {
+    writers = startWriters((key) => count(counters, key, log), keys)
+    for (const pass of [3, 20]) {
+      const { signal } = await startRelay({ FAULT_POINTS: `${point}=kill@${pass}` }).ended()
+      expect(signal).toBe('SIGKILL')
+    }
+    startRelay()
+    await writers.stop()
+    await expectAllInOrder(log, await countersOf(database))
+  },
+)
+
+test('two relays race for the same rows: nothing is lost, every key keeps its order', async () => {
+  writers = startWriters((key) => count(counters, key, log), keys)
+  startRelay()
+  startRelay()
+  const owner = await relayWithLease(relays)
+  owner.signal('SIGKILL')
+  await owner.ended()
+  startRelay()
+  await relayWithLease(relays.filter((relay) => relay !== owner))
+  await writers.stop()
+  await expectAllInOrder(log, await countersOf(database))
+})
+
+test('an owner that was stopped beyond its lease goes on beside its successor: every key keeps its order', async () => {
+  writers = startWriters((key) => count(counters, key, log), keys)
+  // It stops between publish and delete, in the middle of its work, and not where it would wait anyway.
+  const owner = startRelay({ FAULT_POINTS: 'relay.after-publish=pause:50' })
+  await owner.printed('has the lease')
+  const successor = startRelay()
+  for (let round = 0; round < 2; round += 1) {
+    const [stopped, other] = round === 0 ? [owner, successor] : [successor, owner]
+    const before = other.output.length
+    stopped.signal('SIGSTOP')
+    await waitForLease(other, before)
+    stopped.signal('SIGCONT')
+    await stopped.printed('drains no more')
+  }
+  await writers.stop()
+  await expectAllInOrder(log, await countersOf(database))
+})
+
+async function relayWithLease(among: readonly RelayProcess[]): Promise<RelayProcess> {
+  return await waitFor(() => among.find((relay) => hasKafkaLease(relay)), {
+    message: 'one of the relays has the lease',
+    timeoutMs: 20_000,
+  })
+}
+
+async function waitForLease(relay: RelayProcess, from: number): Promise<void> {
+  await waitFor(() => hasKafkaLease(relay, from), {
+    message: 'the other relay has the lease for Kafka',
+    timeoutMs: 20_000,
+  })
+}
+
+function hasKafkaLease({ output }: RelayProcess, from = 0): boolean {
+  const lines = output.slice(from).split('\n')
+  return lines.some((line) => line.includes('"kafka"') && line.includes('has the lease'))
+}
