@@ -2,6 +2,9 @@ import type { OutboxRow, PublishOutcome } from '@edp/outbox'
 import { AppError } from '@edp/runtime'
 import { unavailable } from './link.ts'
 
+// A row counts as failed until its broker has said otherwise. Made once: an error for each batch costs more than its send.
+const notSent = unavailable(new Error('not sent'))
+
 /** A row with its place in the batch, so that its outcome finds its way back. */
 export interface PlacedRow {
   readonly row: OutboxRow
@@ -19,8 +22,6 @@ export class Outcomes {
   #failedBroker: AppError | undefined
 
   constructor(rows: readonly OutboxRow[]) {
-    // A row counts as failed until its broker has said otherwise.
-    const notSent = unavailable(new Error('not sent'))
     this.#outcomes = rows.map(() => notSent)
   }
 

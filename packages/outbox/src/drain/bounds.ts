@@ -9,14 +9,16 @@ export interface DrainBounds extends LeaseBounds {
   readonly batchBytesMax: number
   /** Bytes that one fetch aims at, reckoned by the rows of the last one. */
   readonly fetchBytesMax: number
-  /** Deletes that may be under way before publishing waits for them. */
-  readonly deletesMax: number
+  /** Rows that may be published and not yet deleted before publishing waits. */
+  readonly undeletedRowsMax: number
+  /** How long less than a batch of acknowledged rows waits for more, to be deleted together. */
+  readonly deleteLingerMs: number
   /** The wait after an empty fetch doubles from the one to the other. */
   readonly pollMinMs: number
   readonly pollMaxMs: number
-  /** Under load, that is from so many rows in a fetch, fetches begin so far apart. */
+  /** Under load, that is from such a rate, fetches begin so far apart: a third of the CPU for some milliseconds more. */
   readonly lingerMs: number
-  readonly lingerRowsMin: number
+  readonly lingerFromPerSecond: number
   /** How often the table is scanned from zero, and sampled. */
   readonly scanIntervalMs: number
   /** Beyond so many gaps neighbours are joined. */
@@ -33,11 +35,12 @@ export const defaultBounds: DrainBounds = {
   batchRowsMax: 1000,
   batchBytesMax: 860 * 1024,
   fetchBytesMax: 4 * 1024 * 1024,
-  deletesMax: 2,
+  undeletedRowsMax: 4000,
+  deleteLingerMs: 20,
   pollMinMs: 2,
   pollMaxMs: 20,
   lingerMs: 5,
-  lingerRowsMin: 4,
+  lingerFromPerSecond: 1500,
   scanIntervalMs: 5000,
   gapsMax: 500,
   pauseBackoff: { baseMs: 100, capMs: 5000 },

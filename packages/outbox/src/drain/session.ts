@@ -21,6 +21,9 @@ export interface SessionOptions {
   readonly logger: Logger
 }
 
+/** How much one fetch counts in the rate: about the last ten do. */
+const smoothing = 0.2
+
 /**
  * Drains one outbox while the lease lasts. Three things overlap: the next rows are fetched while a window is being
  * published, and what was acknowledged is deleted meanwhile. One window is under way at a time.
@@ -33,10 +36,16 @@ export class DrainSession {
   readonly #roomCame = new Signal()
   readonly #pollDue = new Signal()
   readonly #upkeepDue = new Signal()
-  readonly #deletes = new Set<Promise<void>>()
+  readonly #deleteDue = new Signal()
+  readonly #deleted = new Signal()
+  /** Ids of rows that a broker has and the table still has. */
+  readonly #acknowledged: number[] = []
+  #publishingEnded = false
   #rowsMax: number
   #oldest: { id: number; seconds: number; atMs: number } | undefined
   #moreWaits = false
+  #lastFetchMs = 0
+  #rowsPerSecond = 0
   #ending = false
   #failure: { error: unknown } | undefined
 
@@ -57,21 +66,23 @@ export class DrainSession {
    * @throws what Postgres said, once everything that was under way has ended
    */
   async run(): Promise<void> {
-    await Promise.all(
-      [this.#fetchLoop(), this.#publishLoop(), this.#upkeepLoop()].map((loop) =>
-        loop.catch((error: unknown) => this.#fail(error)),
-      ),
-    )
-    await Promise.all(this.#deletes)
+    const guard = (loop: Promise<void>) => loop.catch((error: unknown) => this.#fail(error))
+    const deleting = guard(this.#deleteLoop())
+    await Promise.all([this.#fetchLoop(), this.#publishLoop(), this.#upkeepLoop()].map(guard))
+    this.#publishingEnded = true
+    this.#deleteDue.set()
+    await deleting
     if (this.#failure) throw this.#failure.error
   }
 
   /** Publishes no more; `run` ends when what was acknowledged is deleted. */
   end(): void {
     this.#ending = true
-    for (const signal of [this.#rowsCame, this.#roomCame, this.#pollDue, this.#upkeepDue]) {
-      signal.set()
-    }
+    this.#rowsCame.set()
+    this.#roomCame.set()
+    this.#pollDue.set()
+    this.#upkeepDue.set()
+    this.#deleted.set()
   }
 
   #fail(error: unknown): void {
@@ -91,7 +102,8 @@ export class DrainSession {
       this.#moreWaits = summary.full
       if (summary.rows > 0) this.#rowsCame.set()
       emptyWaitMs = summary.rows > 0 ? 0 : this.#nextEmptyWait(emptyWaitMs)
-      const waitMs = summary.full ? 0 : Math.max(emptyWaitMs, this.#linger(summary, startedMs))
+      const lingerMs = this.#linger(summary, startedMs)
+      const waitMs = summary.full ? 0 : Math.max(emptyWaitMs, lingerMs)
       if (waitMs > 0 && !this.#ending) await this.#pollDue.wait(waitMs)
     }
   }
@@ -108,9 +120,13 @@ export class DrainSession {
     return Math.min(pollMaxMs, Math.max(pollMinMs, lastMs * 2))
   }
 
+  // By the rate and not by what one fetch brought, which is more after a linger than without: it would turn itself on and off.
   #linger(summary: FetchSummary, startedMs: number): number {
-    const { lingerMs, lingerRowsMin } = this.#options.bounds
-    if (summary.rows < lingerRowsMin) return 0
+    const { lingerMs, lingerFromPerSecond } = this.#options.bounds
+    const sinceLastMs = Math.max(1, startedMs - this.#lastFetchMs)
+    this.#lastFetchMs = startedMs
+    this.#rowsPerSecond += ((summary.rows * 1000) / sinceLastMs - this.#rowsPerSecond) * smoothing
+    if (this.#rowsPerSecond < lingerFromPerSecond) return 0
     return Math.max(0, startedMs + lingerMs - performance.now())
   }
 
@@ -163,8 +179,9 @@ export class DrainSession {
       } else {
         await this.#publishNext()
       }
-      while (this.#deletes.size >= this.#options.bounds.deletesMax)
-        await Promise.race(this.#deletes)
+      while (this.#acknowledged.length >= this.#options.bounds.undeletedRowsMax && !this.#ending) {
+        await this.#deleted.wait()
+      }
     }
   }
 
@@ -173,7 +190,7 @@ export class DrainSession {
     this.#roomCame.set()
     const judgement = await this.#publish(window)
     if (judgement === undefined) return
-    this.#delete(judgement.delivered)
+    this.#acknowledge(judgement.delivered)
     if (judgement.undelivered.length === 0) return
     for (const pause of this.state.judged(judgement, performance.now())) this.#sayPaused(pause)
     this.#countPauses()
@@ -196,7 +213,7 @@ export class DrainSession {
         if (error) state.pauses.pause({ destination, resumeFrom, error, nowMs: performance.now() })
         return
       }
-      this.#delete(judgement.delivered)
+      this.#acknowledge(judgement.delivered)
     }
     state.resume(pause)
     this.#readAgain()
@@ -226,13 +243,27 @@ export class DrainSession {
     return judgement
   }
 
-  // Not awaited by its caller: it overlaps with the next send.
-  #delete(rows: readonly FetchedRow[]): void {
-    if (rows.length === 0) return
-    const deleted = this.#deleteNow(rows.map((row) => row.id))
-      .catch((error: unknown) => this.#fail(error))
-      .finally(() => this.#deletes.delete(deleted))
-    this.#deletes.add(deleted)
+  #acknowledge(rows: readonly FetchedRow[]): void {
+    const waiting = this.#acknowledged.length
+    for (const row of rows) this.#acknowledged.push(row.id)
+    const isFull = this.#acknowledged.length >= this.#options.bounds.batchRowsMax
+    if (waiting === 0 || isFull) this.#deleteDue.set()
+  }
+
+  async #deleteLoop(): Promise<void> {
+    while (!this.#publishingEnded || this.#acknowledged.length > 0) {
+      if (this.#acknowledged.length === 0) {
+        await this.#deleteDue.wait()
+        continue
+      }
+      // Small windows share a delete: each is a transaction, and a row that was sent costs nothing where it is.
+      const { deleteLingerMs, batchRowsMax } = this.#options.bounds
+      if (!this.#publishingEnded && this.#acknowledged.length < batchRowsMax) {
+        await this.#deleteDue.wait(deleteLingerMs)
+      }
+      await this.#deleteNow(this.#acknowledged.splice(0))
+      this.#deleted.set()
+    }
   }
 
   async #deleteNow(ids: readonly number[]): Promise<void> {
