@@ -9,12 +9,16 @@ const ticksPerSecond = 100
 /** CPU seconds that each process has used so far, by name. Only on Linux; elsewhere there are none. */
 export type CpuSeconds = ReadonlyMap<string, number>
 
-/** Reads the CPU time of the processes named, and of the servers of a native local stack with all their children. */
+/** Reads the CPU time of the processes named, each alone, and of the servers of a native local stack with their children. */
 export function readCpu(processes: Readonly<Record<string, number | undefined>>): CpuSeconds {
   const all = readProcesses()
   const seconds = new Map<string, number>()
-  for (const [name, pid] of [...Object.entries(processes), ...stackServers()]) {
-    const root = pid === undefined ? undefined : all.get(pid)
+  for (const [name, pid] of Object.entries(processes)) {
+    const stat = pid === undefined ? undefined : all.get(pid)
+    if (stat) seconds.set(name, stat.ticks / ticksPerSecond)
+  }
+  for (const [name, pid] of stackServers()) {
+    const root = all.get(pid)
     if (root) seconds.set(name, treeTicks(root, all) / ticksPerSecond)
   }
   return seconds
