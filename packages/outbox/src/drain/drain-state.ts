@@ -138,8 +138,10 @@ export class DrainState {
 
   #keep(rows: readonly FetchedRow[]): number {
     const before = this.#buffer.length
+    const somePaused = this.pauses.size > 0
     for (const row of rows) {
-      if (this.pauses.has(row.destination) || this.inFlight.has(row.id)) continue
+      if (this.inFlight.has(row.id)) continue
+      if (somePaused && this.pauses.has(row.destination)) continue
       this.inFlight.add(row.id)
       this.#buffer.push(row)
     }
