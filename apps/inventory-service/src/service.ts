@@ -1,13 +1,6 @@
 import { createInboxUpkeep } from '@edp/idempotency'
 import { createKafkaConsumer, createPipeline } from '@edp/messaging'
-import {
-  type Component,
-  createLifecycle,
-  type Database,
-  type Lifecycle,
-  openDatabase,
-  type ServiceProcess,
-} from '@edp/runtime'
+import { createLifecycle, type Lifecycle, openDatabase, type ServiceProcess } from '@edp/runtime'
 import { createHttpServer } from '@edp/runtime/http'
 import type { Config } from './config.ts'
 import { kafkaConsumer } from './consumers.ts'
@@ -61,15 +54,10 @@ export async function createService(
     health,
     onCrash: fatal,
   })
-  const components = [pools(database), upkeep, http.component, kafka]
+  const components = [database.component, upkeep, http.component, kafka]
   const lifecycle = createLifecycle(components, {
     logger,
     shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS,
   })
   return { ...lifecycle, url: http.url }
-}
-
-// First of all, so that it is the last to stop: everything else uses it until its own end.
-function pools(database: Database): Component {
-  return { name: 'postgres', start: async () => undefined, stop: () => database.end() }
 }

@@ -68,7 +68,7 @@ export async function createService(
   })
   const lifecycle = createLifecycle(
     [
-      pools(database),
+      database.component,
       http.component,
       answering(database, process),
       createInboxUpkeep({ database, logger, health, retentionDays: inboxRetentionDays }),
@@ -105,11 +105,6 @@ function deadlines(config: Config, database: Database, process: ServiceProcess):
   })
   health.register(loop.name, () => loop.report())
   return loop
-}
-
-// First of all, so that it is the last to stop: everything else uses it until its own end.
-function pools(database: Database): Component {
-  return { name: 'postgres', start: async () => undefined, stop: () => database.end() }
 }
 
 // Nothing is consumed before Postgres answers; meanwhile liveness does.

@@ -1,13 +1,6 @@
 import { createInboxUpkeep } from '@edp/idempotency'
 import { createKafkaConsumer, createPipeline } from '@edp/messaging'
-import {
-  type Component,
-  createLifecycle,
-  type Database,
-  type Lifecycle,
-  openDatabase,
-  type ServiceProcess,
-} from '@edp/runtime'
+import { createLifecycle, type Lifecycle, openDatabase, type ServiceProcess } from '@edp/runtime'
 import { createHttpServer } from '@edp/runtime/http'
 import type { Config } from './config.ts'
 import { createPaymentQueries } from './db/payment-queries.ts'
@@ -65,14 +58,17 @@ export async function createService(
     onCrash: fatal,
   })
   // Stopped from the end: first what takes work in, then the calls that run, at last what they need.
-  const components = [pools(database), upkeep, ...work.components, metrics, http.component, kafka]
+  const components = [
+    database.component,
+    upkeep,
+    ...work.components,
+    metrics,
+    http.component,
+    kafka,
+  ]
   const lifecycle = createLifecycle(components, {
     logger,
     shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS,
   })
   return { ...lifecycle, url: http.url }
-}
-
-function pools(database: Database): Component {
-  return { name: 'postgres', start: async () => undefined, stop: () => database.end() }
 }

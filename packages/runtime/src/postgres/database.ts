@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { isConnectionError } from '../errors.ts'
+import type { Component } from '../lifecycle.ts'
 import { Tx } from './tx.ts'
 
 // int8 as a number: our ids and amounts stay below 2^53. Set once, for every connection of the process.
@@ -40,20 +41,24 @@ export interface Database {
   /** @throws when Postgres does not answer */
   ping(): Promise<void>
   end(): Promise<void>
+  /** For the lifecycle, as its first: it is then the last to stop, and everything else can use it until its own end. */
+  readonly component: Component
 }
 
 /** Opens a database. Connections are made when they are first needed. */
 export function openDatabase(options: DatabaseOptions): Database {
   const writes = openPool(options, true)
   const reads = openPool(options, false)
+  const end = async (): Promise<void> => {
+    if (!writes.ending) await Promise.all([writes.end(), reads.end()])
+  }
   return {
     reads,
+    end,
+    component: { name: 'postgres', start: async () => undefined, stop: end },
     transaction: (work) => transaction(writes, work),
     ping: async () => {
       await reads.query('select 1')
-    },
-    end: async () => {
-      await Promise.all([writes.end(), reads.end()])
     },
   }
 }
