@@ -5,6 +5,7 @@ import {
   createKafkaConsumer,
   createKafkaPublisher,
   createPipeline,
+  deleteTopics,
   ensureTopics,
   type MessageHandler,
   on,
@@ -62,6 +63,7 @@ export async function run({ log }: BenchmarkContext): Promise<Row[]> {
     ]
   } finally {
     await database.drop()
+    await deleteTopics({ brokers, namespace, topics: [topic] })
   }
 }
 

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { ensureTopics } from '@edp/messaging'
+import { deleteTopics, ensureTopics } from '@edp/messaging'
 import { topics } from '@edp/event-schemas'
 import pg from 'pg'
 import { z } from 'zod'
@@ -32,7 +32,7 @@ export interface System {
   readonly logDirectory: string
   /** A further process of an app, on a port of its own; not started yet. */
   replica(app: AppName): Promise<AppProcess>
-  /** Ends every process, first those that take work in, and removes the databases. @returns the exit codes */
+  /** Ends every process, first those that take work in, and removes the databases and topics. @returns the exit codes */
   stop(): Promise<Record<string, number | null>>
 }
 
@@ -63,6 +63,7 @@ export async function startSystem(
   const stop = async (): Promise<Record<string, number | null>> => {
     const codes = await stopAll(processes)
     await dropDatabases(plan)
+    await deleteTopics({ brokers: plan.kafkaBrokers, namespace: name, topics })
     return codes
   }
   try {

@@ -15,7 +15,7 @@ export {
 } from './handler.ts'
 export { createKafkaConsumer, type KafkaConsumerOptions } from './kafka-consumer.ts'
 export { createKafkaPublisher, type KafkaPublisherOptions } from './kafka-publisher.ts'
-export { ensureTopics } from './kafka-topics.ts'
+export { deleteTopics, ensureTopics } from './kafka-topics.ts'
 export { createMemoryBroker, type MemoryBroker } from './memory.ts'
 export { createPipeline, type Pipeline, type PipelineOptions } from './pipeline.ts'
 export { createRabbitPublisher, type RabbitPublisherOptions } from './rabbitmq-publisher.ts'

@@ -40,6 +40,24 @@ export async function ensureTopics(options: {
   }
 }
 
+/** Deletes the topics of a namespace that exist, with all that is in them: for systems that live for one run. */
+export async function deleteTopics(options: {
+  brokers: readonly string[]
+  namespace: string
+  topics: readonly Topic[]
+}): Promise<void> {
+  const admin = createKafkaClient({ ...options, clientId: 'delete-topics' }).admin()
+  await admin.connect()
+  try {
+    const existing = new Set(await admin.listTopics())
+    const names = options.topics.map(({ name }) => `${options.namespace}.${name}`)
+    const doomed = names.filter((name) => existing.has(name))
+    if (doomed.length > 0) await admin.deleteTopics({ topics: doomed })
+  } finally {
+    await admin.disconnect()
+  }
+}
+
 /** Waits until the leader of every partition answers for it. */
 async function untilReady(admin: Admin, topic: string): Promise<void> {
   const tooLate = new AppError('topic-not-ready', `the topic ${topic} has no leaders yet`, {
