@@ -66,7 +66,9 @@ export const scenarios: readonly Scenario[] = [
     run: async (context) => {
       const sku = await product(context, 5)
       const order = await place(context, 'tok_slow', [{ sku, quantity: 2 }])
-      await untilEqual('reserved stock', 2, async () => (await context.api.stock(sku)).reserved)
+      const paymentStatus = async (): Promise<string> =>
+        (await context.api.payments(order.orderId))[0]?.status ?? 'none'
+      await untilEqual('status of the payment', 'requested', paymentStatus)
       await context.api.cancelOrder(order.orderId)
       await follow(context, order, 'cancelled', 'customer-request')
       expectEqual('available stock', 5, (await context.api.stock(sku)).available)

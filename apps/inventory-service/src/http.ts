@@ -7,9 +7,17 @@ import type { StockQueries } from './db/stock.ts'
 import { available, type StockItem } from './domain/stock.ts'
 import { receiveStock } from './receive-stock.ts'
 
-const skuParams = z.strictObject({ sku })
+// Postgres cannot store NUL or half a surrogate pair, and nobody means the other ones.
+const printable = /^\P{C}*$/u
+const notPrintable = 'expected text without control characters'
+const skuParams = z.strictObject({ sku: sku.regex(printable, notPrintable) })
 const pageQuery = z.strictObject({
-  cursor: z.string().max(64).default('').describe('nextCursor of the page before'),
+  cursor: z
+    .string()
+    .max(64)
+    .regex(printable, notPrintable)
+    .default('')
+    .describe('nextCursor of the page before'),
   limit: z.coerce.number().int().positive().max(1000).default(100),
 })
 const receiveBody = z.strictObject({

@@ -106,8 +106,8 @@ describe('receiving stock', () => {
     expect(await receive('{"quantity":')).toMatchObject({ status: 400 })
   })
 
-  test('a SKU that is too long is refused with its path', async () => {
-    expect(await receive({ quantity: 1 }, 'x'.repeat(65))).toMatchObject({
+  test.each(['x'.repeat(65), '%00'])('the SKU %s is refused with its path', async (bad) => {
+    expect(await receive({ quantity: 1 }, bad)).toMatchObject({
       status: 400,
       body: { errors: [{ path: 'params.sku' }] },
     })
@@ -142,6 +142,7 @@ describe('reading stock', () => {
     ['limit=many', ['query.limit']],
     ['limit=1001', ['query.limit']],
     ['page=2', ['query.page']],
+    ['cursor=%00', ['query.cursor']],
   ])('the query %s is refused with its path', async (query, paths) => {
     const answer = await get(`/stock?${query}`)
     expect(answer.status).toBe(400)
