@@ -13,7 +13,7 @@ export const sendRows = 1000
 const topicName = 'bench.events'
 const partitions = 6
 const payloadBytes = 500
-const manyKeys = 10_000
+const distinctRows = 10_000
 
 /** A topic of a benchmark's own, and the client itself, without anything of ours. */
 export class BenchTopic {
@@ -51,11 +51,14 @@ export class BenchTopic {
     }
   }
 
-  /** The messages of a run as outbox rows: 500 bytes of JSON, nine headers. */
-  rows(count: number, keys: Keys): OutboxRow[] {
+  /**
+   * The messages of a run as outbox rows: 500 bytes of JSON, nine headers. They are few, and sent again and again: what lies in
+   * memory would be walked by each garbage collection, and a relay does not have all of its backlog there.
+   */
+  rows(keys: Keys): OutboxRow[] {
     const padding = 'x'.repeat(payloadBytes)
-    return Array.from({ length: count }, (_, index) => {
-      const key = keys === 'many keys' ? `order-${index % manyKeys}` : 'order-hot'
+    return Array.from({ length: distinctRows }, (_, index) => {
+      const key = keys === 'many keys' ? `order-${index}` : 'order-hot'
       const payload = JSON.stringify({ orderId: key, sequence: index, padding }).slice(0, -4)
       const messageId = newMessageId()
       return {
@@ -79,19 +82,25 @@ export class BenchTopic {
     })
   }
 
-  /** Sends with the client alone, one batch after the other. */
-  async clientRate(rows: readonly OutboxRow[]): Promise<Rate> {
+  /** Sends so many messages with the client alone, one batch after the other: these rows again and again. */
+  async clientRate(rows: readonly OutboxRow[], count: number): Promise<Rate> {
     const producer = this.#kafka.producer({ allowAutoTopicCreation: false, idempotent: false })
     await producer.connect()
     try {
       const stop = startRate()
-      for (let from = 0; from < rows.length; from += sendRows) {
-        await sendAll(producer, this.name, rows.slice(from, from + sendRows))
-      }
-      return stop(rows.length)
+      for (const part of partsOf(rows, count, sendRows)) await sendAll(producer, this.name, part)
+      return stop(count)
     } finally {
       await producer.disconnect()
     }
+  }
+}
+
+/** `count` rows in parts of `size`, these rows again and again. */
+export function* partsOf<T>(rows: readonly T[], count: number, size: number): Generator<T[]> {
+  for (let at = 0; at < count; at += size) {
+    const from = at % rows.length
+    yield rows.slice(from, from + Math.min(size, count - at))
   }
 }
 

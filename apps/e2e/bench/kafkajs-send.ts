@@ -11,11 +11,11 @@ export async function run({ log }: BenchmarkContext): Promise<Row[]> {
   await topic.create()
   try {
     log('warm-up')
-    await topic.clientRate(topic.rows(warmUpMessages, 'many keys'))
+    await topic.clientRate(topic.rows('many keys'), warmUpMessages)
     const rows: Row[] = []
     const all: Keys[] = ['many keys', 'one hot key']
     for (const keys of all) {
-      const { perSecond, cpuMicros } = await topic.clientRate(topic.rows(messages, keys))
+      const { perSecond, cpuMicros } = await topic.clientRate(topic.rows(keys), messages)
       log(`${keys}: ${Math.round(perSecond)}/s, ${cpuMicros.toFixed(1)} µs of CPU each`)
       const settings = { messages, keys, batch: sendRows }
       rows.push(

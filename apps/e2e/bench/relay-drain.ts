@@ -5,7 +5,7 @@ import type { OutboxRow, Publisher } from '@edp/outbox'
 import { createDrain } from '@edp/outbox/drain'
 import { createLogger } from '@edp/runtime'
 import { repositoryRoot, templateDatabase, type TestDatabase } from '@edp/testkit'
-import { BenchTopic, type Keys, type Rate, startRate } from './bench-topic.ts'
+import { BenchTopic, type Keys, partsOf, type Rate, startRate } from './bench-topic.ts'
 import type { BenchmarkContext, Row } from './types.ts'
 
 const rowCount = 200_000
@@ -25,14 +25,13 @@ export async function run({ log }: BenchmarkContext): Promise<Row[]> {
   await topic.create()
   try {
     log('warm-up')
-    await topic.clientRate(topic.rows(warmUpRows, 'many keys'))
-    await drainRate(database, topic, topic.rows(warmUpRows, 'many keys'))
+    await topic.clientRate(topic.rows('many keys'), warmUpRows)
+    await drainRate(database, topic, { keys: 'many keys', count: warmUpRows })
     const rows: Row[] = []
     const all: Keys[] = ['many keys', 'one hot key']
     for (const keys of all) {
-      const messages = topic.rows(rowCount, keys)
-      const client = await topic.clientRate(messages)
-      const relay = await drainRate(database, topic, messages)
+      const client = await topic.clientRate(topic.rows(keys), rowCount)
+      const relay = await drainRate(database, topic, { keys, count: rowCount })
       log(`${keys}: relay ${describe(relay)}; client alone ${describe(client)}`)
       rows.push(...figures(keys, { client, relay }))
     }
@@ -69,11 +68,9 @@ function figures(keys: Keys, { client, relay }: { client: Rate; relay: Rate }): 
 async function drainRate(
   database: TestDatabase,
   topic: BenchTopic,
-  rows: readonly OutboxRow[],
+  { keys, count }: { keys: Keys; count: number },
 ): Promise<Rate> {
-  for (let from = 0; from < rows.length; from += insertRows) {
-    await insert(database, rows.slice(from, from + insertRows))
-  }
+  for (const part of partsOf(topic.rows(keys), count, insertRows)) await insert(database, part)
   await database.query('checkpoint').catch(() => undefined)
   const logger = createLogger('bench', 'warn')
   const kafka = createKafkaPublisher({
@@ -82,7 +79,7 @@ async function drainRate(
     logger,
   })
   await kafka.start()
-  const watch = watchPublisher(kafka, rows.length)
+  const watch = watchPublisher(kafka, count)
   const drain = createDrain({
     database: 'bench',
     url: database.relayUrl,

@@ -30,7 +30,8 @@ const drawId = statement(
   'test_draw_id',
   noRow,
   `insert into outbox (transport, message_id, destination, key, type, payload, headers)
-   values ('kafka', gen_random_uuid(), $1, $2, 'test.counted.v1', $3, '{}')`,
+   values ('kafka', gen_random_uuid(), $1, $2, 'test.counted.v1', $3,
+     json_build_object('ce_subject', $2::text))`,
 )
 
 /** A database with an outbox and with counters, whose rows are the aggregates. */

@@ -6,6 +6,8 @@ import { expect } from 'vitest'
 interface Message {
   readonly key: string
   readonly sequence: number
+  /** From the headers. */
+  readonly subject: string
 }
 
 /** Everything that arrives in the topic of the counted messages. */
@@ -44,7 +46,11 @@ export class TopicLog {
       autoCommit: false,
       eachMessage: async ({ message }) => {
         const { sequence } = JSON.parse(String(message.value))
-        this.messages.push({ key: String(message.key), sequence: Number(sequence) })
+        this.messages.push({
+          key: String(message.key),
+          sequence: Number(sequence),
+          subject: String(message.headers?.['ce_subject']),
+        })
       },
     })
     await joined
@@ -59,7 +65,7 @@ export class TopicLog {
   }
 }
 
-/** Waits until every message of every key is there, and checks that none of a key was overtaken when it first came. */
+/** Waits until every message of every key is there with its headers, and none of a key overtaken when it first came. */
 export async function expectAllInOrder(
   { messages }: TopicLog,
   counters: ReadonlyMap<string, number>,
@@ -71,6 +77,7 @@ export async function expectAllInOrder(
     timeoutMs: 30_000,
     intervalMs: 200,
   })
+  expect(messages.filter(({ key, subject }) => subject !== key)).toEqual([])
   const byKey = Map.groupBy(messages, (message) => message.key)
   for (const [key, last] of counters) {
     const sequences = (byKey.get(key) ?? []).map((message) => message.sequence)

@@ -2,6 +2,7 @@ import type { OutboxRow, Publisher } from '@edp/outbox'
 import type { Component, Logger } from '@edp/runtime'
 import type { Message, Producer } from 'kafkajs'
 import { createKafkaClient, scopeOf } from './kafka-client.ts'
+import { jsonHeaders } from './kafka-json-headers.ts'
 import { keyPartitioner, partitionOf } from './kafka-partitioner.ts'
 import { Link } from './link.ts'
 import { Outcomes, type PlacedRow } from './outcomes.ts'
@@ -140,7 +141,7 @@ function toTopicMessages(rows: readonly PlacedRow[]): { topic: string; messages:
     messages: group.map(({ row }) => ({
       key: row.key,
       value: row.payload,
-      headers: row.headers,
+      headers: row.headersJson === undefined ? row.headers : jsonHeaders(row.headersJson),
     })),
   }))
 }

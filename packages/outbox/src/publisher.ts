@@ -9,6 +9,8 @@ export interface OutboxRow {
   readonly type: string
   readonly payload: string
   readonly headers: Readonly<Record<string, string>>
+  /** The same as it lies in the table, for a publisher that needs no object of it: `headers` may be read when it is asked for. */
+  readonly headersJson?: string
   /** Bytes of key, payload and headers as JSON, for a reader that knows them: counting costs a publisher as much as sending. */
   readonly bytes?: number
 }

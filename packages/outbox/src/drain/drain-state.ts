@@ -123,7 +123,7 @@ export class DrainState {
     const { cursor } = this.position
     const fresh = rows.findIndex((row) => row.id > cursor)
     const late = fresh === -1 ? rows : rows.slice(0, fresh)
-    const above = fresh === -1 ? [] : rows.slice(fresh)
+    const above = fresh === -1 ? [] : fresh === 0 ? rows : rows.slice(fresh)
     this.position.takeLate(late.map((row) => row.id))
     const lateKept = this.#keep(late)
     // More may lie in the gaps, and what is above may belong behind it.

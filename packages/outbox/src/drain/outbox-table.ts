@@ -111,7 +111,7 @@ export class OutboxTable {
     const [snapshot] = result.rows
     const rows: FetchedRow[] = []
     for (let index = 1; index < result.rows.length; index += 1) {
-      rows.push(readRow(result.rows[index] ?? [], this.#names))
+      rows.push(new StoredRow(result.rows[index] ?? [], this.#names))
     }
     return { xmin: Number(snapshot?.[5]), rows, oldestSeconds: Number(snapshot?.[6] ?? 0) }
   }
@@ -136,21 +136,40 @@ interface HeaderNames {
   readonly type: string
 }
 
-function readRow(columns: (string | null)[], names: HeaderNames): FetchedRow {
-  const [id, destination, key, payload, headersText] = columns
-  const text = headersText ?? '{}'
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `enqueue` alone; a check costs as much as the parsing
-  const headers = JSON.parse(text) as Record<string, string>
-  return {
-    id: Number(id),
-    messageId: headers[names.id] ?? '',
-    destination: destination ?? '',
-    key: key ?? '',
-    type: headers[names.type] ?? '',
-    payload: payload ?? '',
-    headers,
-    bytes:
-      Buffer.byteLength(key ?? '') + Buffer.byteLength(payload ?? '') + Buffer.byteLength(text),
+/** A row as it was read. Its headers are parsed only for whom they are of use: that costs as much as reading all the rest. */
+class StoredRow implements FetchedRow {
+  readonly id: number
+  readonly destination: string
+  readonly key: string
+  readonly payload: string
+  readonly headersJson: string
+  readonly bytes: number
+  readonly #names: HeaderNames
+  #headers: Readonly<Record<string, string>> | undefined
+
+  constructor(columns: (string | null)[], names: HeaderNames) {
+    const [id, destination, key, payload, headers] = columns
+    this.id = Number(id)
+    this.destination = destination ?? ''
+    this.key = key ?? ''
+    this.payload = payload ?? ''
+    this.headersJson = headers ?? '{}'
+    this.bytes = Buffer.byteLength(this.payload) + this.headersJson.length + this.key.length
+    this.#names = names
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `enqueue` alone
+    this.#headers ??= JSON.parse(this.headersJson) as Record<string, string>
+    return this.#headers
+  }
+
+  get messageId(): string {
+    return this.headers[this.#names.id] ?? ''
+  }
+
+  get type(): string {
+    return this.headers[this.#names.type] ?? ''
   }
 }
 
