@@ -156,7 +156,7 @@ function laneWith(
     },
     logger,
     onFailure: (error) => failures.push(error),
-    lingerMs: 0,
+    lingerMsMax: 0,
     ...options,
   })
   return { lane, batches, failures }

@@ -1,4 +1,12 @@
-import { AppError, classify, fullJitter, type HealthReport, type Logger, sleep } from '@edp/runtime'
+import {
+  AppError,
+  classify,
+  fullJitter,
+  type HealthReport,
+  Linger,
+  type Logger,
+  sleep,
+} from '@edp/runtime'
 import type { Pipeline } from './pipeline.ts'
 import type { IncomingMessage } from './read-message.ts'
 
@@ -14,8 +22,8 @@ export interface BatchLaneOptions {
   logger: Logger
   /** Told once that a message can never be handled. The lane takes nothing more. */
   onFailure: (error: AppError) => void
-  /** The wait after a batch, in which the next one grows; default 5 ms. 0 is the lowest latency, 15 the least CPU. */
-  lingerMs?: number
+  /** The longest wait after a batch, in which the next one grows; 8 ms for each thousand messages a second. Default 15. */
+  lingerMsMax?: number
   /** How many messages share a transaction; default 1000. What is more than that goes into two at a time. */
   batchMessagesMax?: number
   /** When handling without an answer becomes unhealthy; default 30 s. */
@@ -37,6 +45,7 @@ interface Waiting {
  */
 export class BatchLane {
   readonly #options: BatchLaneOptions
+  readonly #linger: Linger
   #waiting: Waiting[] = []
   #running: Promise<void> | undefined
   #interrupted = new AbortController()
@@ -46,6 +55,7 @@ export class BatchLane {
 
   constructor(options: BatchLaneOptions) {
     this.#options = options
+    this.#linger = new Linger({ msPerThousand: 8, maxMs: options.lingerMsMax ?? 15 })
   }
 
   /**
@@ -101,8 +111,9 @@ export class BatchLane {
       this.#interrupted = new AbortController()
       if (this.#stopped) this.interrupt()
       const handled = await this.#handleRound(round.map(({ delivery }) => delivery))
-      const lingerMs = this.#options.lingerMs ?? 5
-      if (handled < busyMessages && lingerMs > 0 && !this.#stopped) await sleep(lingerMs)
+      this.#linger.note(handled)
+      const lingerMs = this.#linger.waitMs()
+      if (handled < busyMessages && lingerMs >= 1 && !this.#stopped) await sleep(lingerMs)
       for (const { done } of round) done()
     }
     this.#running = undefined

@@ -20,8 +20,8 @@ export interface ConsumerOptions {
   health: Health
   /** Told once when the consumer has stopped for good: end the process, a silent stop is the worst failure. */
   onCrash: (error: AppError) => void
-  /** The wait after a batch, in which the next one grows; default 5 ms. 0 is the lowest latency, 15 the least CPU. */
-  lingerMs?: number
+  /** The longest wait after a batch, in which the next one grows; 8 ms for each thousand messages a second. Default 15. */
+  lingerMsMax?: number
   /** How many messages share a transaction; default 1000. */
   batchMessagesMax?: number
   /** When a consumer that handles nothing becomes unhealthy; default 30 s. */

@@ -66,7 +66,7 @@ export function describeConsumer(name: string, broker: () => ConsumingBroker): v
         consumer: counterConsumer({ name: group }),
         logger: createLogger('conformance', process.env['LOG_LEVEL'] ?? 'silent'),
         onCrash: (error) => crashes.push(error),
-        lingerMs: 0,
+        lingerMsMax: 0,
       })
       const member = { component, pipeline, health, crashes }
       members.push(member)

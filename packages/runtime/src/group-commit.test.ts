@@ -111,3 +111,25 @@ test('what has waited longer than waitMsMax is refused and never runs', async ()
   await expect(add('a')).rejects.toMatchObject({ code: 'overloaded' })
   expect(ran).toEqual([])
 })
+
+test('under load groups begin apart, so that each is larger; what fills a group does not wait', async () => {
+  const sizes: number[] = []
+  const add = createGroupCommit<number, number>({
+    lanes: 1,
+    groupMax: 500,
+    run: async (items) => {
+      sizes.push(items.length)
+      return items
+    },
+  })
+  // Two thousand in a moment are a rate at which a group waits; one item in each turn of the event loop follows.
+  await Promise.all(Array.from({ length: 2000 }, (_, index) => add(index)))
+  expect(sizes).toEqual([500, 500, 500, 500])
+  const late: Promise<number>[] = []
+  for (let index = 0; index < 20; index += 1) {
+    late.push(add(index))
+    await nextTurn()
+  }
+  await Promise.all(late)
+  expect(sizes.length).toBeLessThan(4 + late.length / 2)
+})

@@ -30,6 +30,7 @@ export {
 export { createHealth, type Health, type HealthReport, type Readiness } from './health.ts'
 export { type Component, createLifecycle, type Lifecycle } from './lifecycle.ts'
 export { createLogger, hidePasswords, type Logger, type LoggerOptions } from './logger.ts'
+export { Linger, type LingerBounds } from './linger.ts'
 export { createLoop, type Loop, type LoopOptions } from './loop.ts'
 export { type MainOptions, runMain, type Service, type ServiceProcess } from './main.ts'
 export {
@@ -44,6 +45,7 @@ export {
   renderMetrics,
 } from './metrics.ts'
 export { traceparentFrom } from './tracing.ts'
+export { ask } from './postgres/ask.ts'
 export { type Database, type DatabaseOptions, openDatabase } from './postgres/database.ts'
 export { declaredStatements, noRow, type Statement, statement } from './postgres/statement.ts'
 export { type Flush, Tx } from './postgres/tx.ts'

@@ -203,9 +203,9 @@ describe('the commit', () => {
     // pg reports the rollback of a failed transaction as a success; here no statement said so before.
     const answers: string[] = []
     const client = {
-      query: async (text: string) => {
+      query: ({ text }: pg.QueryConfig, done: (error: null, result: unknown) => void) => {
         answers.push(text)
-        return { command: text === 'commit' ? 'ROLLBACK' : '', rows: [], rowCount: 0 }
+        done(null, { command: text === 'commit' ? 'ROLLBACK' : '', rows: [], rowCount: 0 })
       },
     }
     const tx = new Tx(client as unknown as pg.ClientBase)

@@ -1,4 +1,4 @@
-import type { Backoff } from '@edp/runtime'
+import type { Backoff, LingerBounds } from '@edp/runtime'
 import type { LeaseBounds } from './lease.ts'
 
 /** Every bound of a drain. */
@@ -16,9 +16,8 @@ export interface DrainBounds extends LeaseBounds {
   /** The wait after an empty fetch doubles from the one to the other. */
   readonly pollMinMs: number
   readonly pollMaxMs: number
-  /** Under load, that is from such a rate, fetches begin so far apart: a third of the CPU for some milliseconds more. */
-  readonly lingerMs: number
-  readonly lingerFromPerSecond: number
+  /** How far apart fetches begin, by the rate of rows: a third of the CPU for some milliseconds more. */
+  readonly linger: LingerBounds
   /** How often the table is scanned from zero, and sampled. */
   readonly scanIntervalMs: number
   /** Beyond so many gaps neighbours are joined. */
@@ -39,8 +38,7 @@ export const defaultBounds: DrainBounds = {
   deleteLingerMs: 20,
   pollMinMs: 2,
   pollMaxMs: 20,
-  lingerMs: 5,
-  lingerFromPerSecond: 1500,
+  linger: { msPerThousand: 5, maxMs: 15 },
   scanIntervalMs: 5000,
   gapsMax: 500,
   pauseBackoff: { baseMs: 100, capMs: 5000 },

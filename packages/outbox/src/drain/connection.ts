@@ -9,6 +9,8 @@ export interface ConnectionOptions {
 }
 
 const statementTimeoutMs = 15_000
+/** For a server that is gone without a word: the statement time-out is the server's. */
+export const answerTimeoutMs = statementTimeoutMs + 5000
 
 // The table is nearly empty most of the time and its statistics say so at the wrong moment: without this a backlog is drained
 // by sequential scans over what is dead and not yet vacuumed. A bitmap would have to be sorted.
@@ -31,7 +33,8 @@ export async function connect(
 
 /** A pool of one connection, for statements that are rare and must get through after a lost connection. */
 export function openSingle(options: ConnectionOptions): pg.Pool {
-  const pool = new pg.Pool({ ...common(options), max: 1 })
+  // pg's own limit here: it also takes the silent connection out of the pool.
+  const pool = new pg.Pool({ ...common(options), query_timeout: answerTimeoutMs, max: 1 })
   pool.on('error', options.onError)
   pool.on('connect', (client) => {
     client.on('error', options.onError)
@@ -46,8 +49,6 @@ function common({ url, applicationName }: ConnectionOptions) {
     connectionTimeoutMillis: 5000,
     keepAlive: true,
     statement_timeout: statementTimeoutMs,
-    // For a server that is gone without a word: the statement time-out is the server's.
-    query_timeout: statementTimeoutMs + 5000,
     lock_timeout: 3000,
   }
 }

@@ -1,8 +1,9 @@
 import { setImmediate } from 'node:timers/promises'
 import { headerPrefix, type Transport } from '@edp/event-schemas'
-import type { Statement } from '@edp/runtime'
+import { ask, type Statement } from '@edp/runtime'
 import type pg from 'pg'
 import { z } from 'zod'
+import { answerTimeoutMs } from './connection.ts'
 import type { Gap } from './position.ts'
 import {
   deleteRows,
@@ -105,8 +106,8 @@ export class OutboxTable {
       rowMode: 'array' as const,
       types: asText,
     }
-    const result: pg.QueryArrayResult<(string | null)[]> = await this.#inTurn(() =>
-      this.#client.query(query),
+    const result = await this.#inTurn(() =>
+      ask<(string | null)[]>(this.#client, query, answerTimeoutMs),
     )
     const [snapshot] = result.rows
     const rows: FetchedRow[] = []
@@ -118,7 +119,7 @@ export class OutboxTable {
 
   async #run<Row>(statement: Statement<Row>, values: unknown[]): Promise<Row[]> {
     const query = { name: statement.name, text: statement.sql, values }
-    const { rows } = await this.#inTurn(() => this.#client.query(query))
+    const { rows } = await this.#inTurn(() => ask(this.#client, query, answerTimeoutMs))
     return z.array(statement.row).parse(rows)
   }
 

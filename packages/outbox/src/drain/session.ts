@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { AppError, faultPoint, type Logger, unreachable } from '@edp/runtime'
+import { AppError, faultPoint, Linger, type Logger, unreachable } from '@edp/runtime'
 import type { Publisher, PublishOutcome } from '../publisher.ts'
 import type { DrainBounds } from './bounds.ts'
 import { DrainState, type FetchSummary } from './drain-state.ts'
@@ -22,9 +22,6 @@ export interface SessionOptions {
   readonly logger: Logger
 }
 
-/** How much one fetch counts in the rate: about the last ten do. */
-const smoothing = 0.2
-
 /**
  * Drains one outbox while the lease lasts. Three things overlap: the next rows are fetched while a window is being
  * published, and what was acknowledged is deleted meanwhile. One window is under way at a time.
@@ -45,8 +42,7 @@ export class DrainSession {
   #rowsMax: number
   #oldest: { id: number; seconds: number; atMs: number } | undefined
   #moreWaits = false
-  #lastFetchMs = 0
-  #rowsPerSecond = 0
+  readonly #linger: Linger
   #ending = false
   #failure: { error: unknown } | undefined
 
@@ -55,6 +51,7 @@ export class DrainSession {
     this.#options = options
     this.state = new DrainState(bounds)
     this.#rowsMax = bounds.batchRowsMax
+    this.#linger = new Linger(bounds.linger)
     this.#window = {
       rowsMax: bounds.batchRowsMax,
       bytesMax: bounds.batchBytesMax,
@@ -103,7 +100,7 @@ export class DrainSession {
       this.#moreWaits = summary.full
       if (summary.rows > 0) this.#rowsCame.set()
       emptyWaitMs = summary.rows > 0 ? 0 : this.#nextEmptyWait(emptyWaitMs)
-      const lingerMs = this.#linger(summary, startedMs)
+      const lingerMs = this.#lingerMs(summary, startedMs)
       const waitMs = summary.full ? 0 : Math.max(emptyWaitMs, lingerMs)
       if (waitMs > 0 && !this.#ending) await this.#pollDue.wait(waitMs)
     }
@@ -121,14 +118,10 @@ export class DrainSession {
     return Math.min(pollMaxMs, Math.max(pollMinMs, lastMs * 2))
   }
 
-  // By the rate and not by what one fetch brought, which is more after a linger than without: it would turn itself on and off.
-  #linger(summary: FetchSummary, startedMs: number): number {
-    const { lingerMs, lingerFromPerSecond } = this.#options.bounds
-    const sinceLastMs = Math.max(1, startedMs - this.#lastFetchMs)
-    this.#lastFetchMs = startedMs
-    this.#rowsPerSecond += ((summary.rows * 1000) / sinceLastMs - this.#rowsPerSecond) * smoothing
-    if (this.#rowsPerSecond < lingerFromPerSecond) return 0
-    return Math.max(0, startedMs + lingerMs - performance.now())
+  #lingerMs(summary: FetchSummary, startedMs: number): number {
+    const nowMs = performance.now()
+    this.#linger.note(summary.rows, nowMs)
+    return Math.max(0, startedMs + this.#linger.waitMs(nowMs) - nowMs)
   }
 
   async #fetch(): Promise<FetchSummary> {

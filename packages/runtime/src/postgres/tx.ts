@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { AppError } from '../errors.ts'
+import { ask } from './ask.ts'
 import type { Statement } from './statement.ts'
 
 /** Writes what was collected in a transaction, in one statement, just before its commit. */
@@ -55,7 +56,7 @@ export class Tx {
 
   /** For `transaction` alone. */
   begin(): void {
-    void this.#track(this.#client.query('begin isolation level read committed'))
+    void this.#track(ask(this.#client, { text: 'begin isolation level read committed' }))
   }
 
   /**
@@ -66,7 +67,7 @@ export class Tx {
   async commit(): Promise<void> {
     // A flush sends its statement before it awaits, so the COMMIT goes out behind it in the same round trip.
     for (const { flush } of this.#collected.values()) void this.#track(flush())
-    const answer = this.#track(this.#client.query('commit'))
+    const answer = this.#track(ask(this.#client, { text: 'commit' }))
     await this.#settle()
     // oxlint-disable-next-line typescript/only-throw-error -- rethrows what was thrown, unchanged
     if (this.#firstError !== undefined) throw this.#firstError
@@ -82,7 +83,7 @@ export class Tx {
   async rollback(error: unknown): Promise<unknown> {
     await this.#settle()
     const first = this.#firstError ?? error
-    await this.#client.query('rollback')
+    await ask(this.#client, { text: 'rollback' })
     return first
   }
 
@@ -92,9 +93,8 @@ export class Tx {
   }
 
   #send(statement: Statement, values: readonly unknown[]): Promise<pg.QueryResult> {
-    return this.#track(
-      this.#client.query({ name: statement.name, text: statement.sql, values: [...values] }),
-    )
+    const query = { name: statement.name, text: statement.sql, values: [...values] }
+    return this.#track(ask(this.#client, query))
   }
 
   #track<T>(promise: Promise<T>): Promise<T> {
