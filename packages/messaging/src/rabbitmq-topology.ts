@@ -1,4 +1,5 @@
 import { deadLetterQueue as deadLetters, type Queue, queues as allQueues } from '@edp/event-schemas'
+import { AppError } from '@edp/runtime'
 import type { ConfirmChannel } from 'amqplib'
 import { openRabbitConnection } from './rabbitmq-connection.ts'
 
@@ -7,29 +8,27 @@ const deliveryLimit = 1000
 /** The end of the road: a message that were dropped from here would be lost. RabbitMQ 4 has a limit of 20 by itself. */
 const noDeliveryLimit = 1_000_000_000
 
-/**
- * Declares every exchange and queue, the dead-letter ones first: RabbitMQ silently loses what it dead-letters to an
- * exchange that does not exist. Declaring what exists changes nothing. Works on RabbitMQ 3.10 and 4.
- * @throws when one exists with other arguments
- */
-export async function declareTopology(options: {
+/** What to declare, or to delete, in a namespace: everything unless told. */
+export interface TopologyOptions {
   url: string
   namespace: string
   queues?: readonly Queue[]
   deadLetterQueue?: Queue
-}): Promise<void> {
-  const { url, namespace, queues = allQueues, deadLetterQueue = deadLetters } = options
-  const qualified = (queue: Queue): Queue => ({
-    name: `${namespace}.${queue.name}`,
-    exchange: `${namespace}.${queue.exchange}`,
-  })
-  const connection = await openRabbitConnection({ url, name: 'topology' })
+}
+
+/**
+ * Declares every exchange and queue, the dead-letter ones first: RabbitMQ silently loses what it dead-letters to an
+ * exchange that does not exist. Declaring what exists changes nothing. Works on RabbitMQ 3.10 and 4.
+ * @throws AppError when one exists with other arguments
+ */
+export async function declareTopology(options: TopologyOptions): Promise<void> {
+  const { queues, last } = qualified(options)
+  const connection = await openRabbitConnection({ url: options.url, name: 'topology' })
   try {
     const channel = await connection.channel()
-    const last = qualified(deadLetterQueue)
     await declare(channel, last, { 'x-delivery-limit': noDeliveryLimit })
     for (const queue of queues) {
-      await declare(channel, qualified(queue), {
+      await declare(channel, queue, {
         'x-delivery-limit': deliveryLimit,
         'x-dead-letter-exchange': last.exchange,
         'x-dead-letter-routing-key': last.name,
@@ -43,15 +42,60 @@ export async function declareTopology(options: {
   }
 }
 
+/** Deletes every exchange and queue of a namespace, with what is in them. What is not there is no error. */
+export async function deleteTopology(options: TopologyOptions): Promise<void> {
+  const { queues, last } = qualified(options)
+  const connection = await openRabbitConnection({ url: options.url, name: 'topology' })
+  try {
+    const channel = await connection.channel()
+    for (const { name } of [...queues, last]) await channel.deleteQueue(name)
+    const exchanges = new Set([...queues, last].map(({ exchange }) => exchange))
+    for (const exchange of exchanges) await channel.deleteExchange(exchange)
+  } finally {
+    await connection.close()
+  }
+}
+
+function qualified(options: TopologyOptions): { queues: Queue[]; last: Queue } {
+  const { namespace, queues = allQueues, deadLetterQueue = deadLetters } = options
+  const qualify = (queue: Queue): Queue => ({
+    name: `${namespace}.${queue.name}`,
+    exchange: `${namespace}.${queue.exchange}`,
+  })
+  return { queues: queues.map(qualify), last: qualify(deadLetterQueue) }
+}
+
 async function declare(
   channel: ConfirmChannel,
   { name, exchange }: Queue,
   limits: Readonly<Record<string, string | number>>,
 ): Promise<void> {
-  await channel.assertExchange(exchange, 'direct', { durable: true })
-  await channel.assertQueue(name, {
-    durable: true,
-    arguments: { 'x-queue-type': 'quorum', ...limits },
-  })
+  await asDeclared(
+    `exchange ${exchange}`,
+    channel.assertExchange(exchange, 'direct', { durable: true }),
+  )
+  const args = { 'x-queue-type': 'quorum', ...limits }
+  await asDeclared(`queue ${name}`, channel.assertQueue(name, { durable: true, arguments: args }))
   await channel.bindQueue(name, exchange, name)
+}
+
+/** The broker closes a channel with this code (precondition failed) when what exists is of another kind. */
+const preconditionFailed = 406
+
+async function asDeclared(what: string, declaring: Promise<unknown>): Promise<void> {
+  try {
+    await declaring
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === preconditionFailed))
+      throw error
+    const advice = 'its arguments cannot be changed: move its messages, delete it, declare again'
+    throw new AppError(
+      'topology-differs',
+      `the ${what} is another one; ${advice}: ${error.message}`,
+      {
+        retry: 'permanent',
+        cause: error,
+      },
+    )
+  }
 }
