@@ -18,8 +18,9 @@ export interface RabbitSessionOptions {
   depthIntervalMs?: number
 }
 
-// How long the broker may take to confirm an end. What it does not hear it does by itself when the socket closes.
-const farewellTimeoutMs = 3000
+// How long the broker may take to confirm an end; one that does not is not asked again. What it does not hear it does by
+// itself when the socket closes.
+const farewellTimeoutMs = 2000
 
 const depth = gauge('edp_consumer_queue_messages', 'Messages in the queue that no consumer has', [
   'consumer',
@@ -44,6 +45,7 @@ export class RabbitSession implements ConsumerSession {
   #hasConsumed = false
   #isOver = false
   #isBlocked = false
+  #isSilent = false
   #lastError: unknown
   #stopped: Promise<void> | undefined
   #watch: NodeJS.Timeout | undefined
@@ -205,7 +207,7 @@ export class RabbitSession implements ConsumerSession {
     await this.#options.lane.stop()
     for (const message of this.#acks.takeRest()) this.#acknowledge(message, { allUpTo: false })
     // The channel before the connection: only on the channel a close cannot overtake the acknowledgements.
-    if (!this.#isOver && this.#channel) await within(farewellTimeoutMs, this.#channel.close())
+    if (!this.#isOver && this.#channel) await this.#farewell(this.#channel.close())
     this.#end(new Error('stopped'))
     await this.#disconnect()
   }
@@ -213,7 +215,7 @@ export class RabbitSession implements ConsumerSession {
   /** Afterwards nothing more is delivered. What was, and is not handled, goes back when the channel closes. */
   async #cancel(channel: Channel): Promise<void> {
     const cancelled = this.#options.queues.map((queue) => channel.cancel(queue))
-    await within(farewellTimeoutMs, Promise.all(cancelled))
+    await this.#farewell(Promise.all(cancelled))
   }
 
   async #disconnect(): Promise<void> {
@@ -221,18 +223,23 @@ export class RabbitSession implements ConsumerSession {
     if (model === undefined) return
     // Its own promise is never settled when the connection breaks meanwhile; the event comes in any case.
     model.close().catch(() => undefined)
-    await within(farewellTimeoutMs, this.#disconnected.promise)
+    await this.#farewell(this.#disconnected.promise)
+  }
+
+  /** Waits for the broker's answer, at most once in vain. What the answer is is of no interest. */
+  async #farewell(answer: Promise<unknown>): Promise<void> {
+    const settled = answer.then(
+      () => true,
+      () => true,
+    )
+    if (this.#isSilent) return
+    const late = Promise.withResolvers<boolean>()
+    const timer = setTimeout(() => late.resolve(false), farewellTimeoutMs)
+    this.#isSilent = !(await Promise.race([settled, late.promise]))
+    clearTimeout(timer)
   }
 }
 
 function msSince(start: number | undefined): number {
   return start === undefined ? 0 : performance.now() - start
-}
-
-/** Waits for work at most so long. How it ends is of no interest. */
-async function within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
-  const late = Promise.withResolvers<void>()
-  const timer = setTimeout(late.resolve, timeoutMs)
-  await Promise.race([work, late.promise]).catch(() => undefined)
-  clearTimeout(timer)
 }
