@@ -103,4 +103,13 @@ export {
   stockReleaseRepliedV1,
   stockReserveRepliedV1,
 } from './saga-replies.ts'
-export { deadLetterQueue, type Queue, queues, type Topic, topics } from './topology.ts'
+export {
+  deadLetterQueue,
+  deadLetterQueueArguments,
+  type Queue,
+  type QueueArguments,
+  queues,
+  type Topic,
+  topics,
+  workQueueArguments,
+} from './topology.ts'

@@ -1,12 +1,14 @@
-import { deadLetterQueue as deadLetters, type Queue, queues as allQueues } from '@edp/event-schemas'
+import {
+  deadLetterQueue as deadLetters,
+  deadLetterQueueArguments,
+  type Queue,
+  type QueueArguments,
+  queues as allQueues,
+  workQueueArguments,
+} from '@edp/event-schemas'
 import { AppError } from '@edp/runtime'
 import type { ConfirmChannel } from 'amqplib'
 import { openRabbitConnection } from './rabbitmq-connection.ts'
-
-/** A backstop for messages that kill every process that takes them, far above any attempts of our own. */
-const deliveryLimit = 1000
-/** The end of the road: a message that were dropped from here would be lost. RabbitMQ 4 has a limit of 20 by itself. */
-const noDeliveryLimit = 1_000_000_000
 
 /** What to declare, or to delete, in a namespace: everything unless told. */
 export interface TopologyOptions {
@@ -26,17 +28,8 @@ export async function declareTopology(options: TopologyOptions): Promise<void> {
   const connection = await openRabbitConnection({ url: options.url, name: 'topology' })
   try {
     const channel = await connection.channel()
-    await declare(channel, last, { 'x-delivery-limit': noDeliveryLimit })
-    for (const queue of queues) {
-      await declare(channel, queue, {
-        'x-delivery-limit': deliveryLimit,
-        'x-dead-letter-exchange': last.exchange,
-        'x-dead-letter-routing-key': last.name,
-        // Without it the broker may lose a message on its way to the dead letters; it needs the overflow rule.
-        'x-dead-letter-strategy': 'at-least-once',
-        'x-overflow': 'reject-publish',
-      })
-    }
+    await declare(channel, last, deadLetterQueueArguments)
+    for (const queue of queues) await declare(channel, queue, workQueueArguments(last))
   } finally {
     await connection.close()
   }
@@ -68,13 +61,12 @@ function qualified(options: TopologyOptions): { queues: Queue[]; last: Queue } {
 async function declare(
   channel: ConfirmChannel,
   { name, exchange }: Queue,
-  limits: Readonly<Record<string, string | number>>,
+  args: QueueArguments,
 ): Promise<void> {
   await asDeclared(
     `exchange ${exchange}`,
     channel.assertExchange(exchange, 'direct', { durable: true }),
   )
-  const args = { 'x-queue-type': 'quorum', ...limits }
   await asDeclared(`queue ${name}`, channel.assertQueue(name, { durable: true, arguments: args }))
   await channel.bindQueue(name, exchange, name)
 }
