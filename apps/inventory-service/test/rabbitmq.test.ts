@@ -66,7 +66,7 @@ async function repliesTo(orderId: string): Promise<string[]> {
   const sent = await inventory.sent(orderId)
   return sent
     .filter(({ type }) => type.includes('.replied.'))
-    .map(({ payload: { direction, attempt, outcome } }) => `${direction} ${attempt} ${outcome}`)
+    .map(({ payload }) => [payload['direction'], payload['attempt'], payload['outcome']].join(' '))
     .toSorted()
 }
 

@@ -140,10 +140,10 @@ function problemsOf(
     if ([...types].join() !== expected) problems.push(`told ${[...types].join()}, not ${expected}`)
     return problems
   }
-  const refund = events.find((event) => event.type === 'payment.refunded.v1')
+  const refunded = events.find((event) => event.type === 'payment.refunded.v1')
   const refundedMinor = charge?.['refundedMinor'] ?? 0
-  if (refund?.body['amountMinor'] !== refundedMinor) {
-    problems.push(`not told what went back: ${JSON.stringify(refund)}`)
+  if (refunded?.body['amountMinor'] !== refundedMinor) {
+    problems.push(`not told what went back: ${JSON.stringify(refunded)}`)
   }
   if (chargeStatus === 'captured') problems.push('it is undone and the gateway holds the money')
   const capturedAt = events.findIndex((event) => event.type === 'payment.captured.v1')
@@ -165,11 +165,12 @@ function problemsOfReplies(
   }
   const [dos, undos] = [outcomesOf('do'), outcomesOf('undo')]
   const problems: string[] = []
-  if (dos.length > 1 || undos.length > 1) problems.push(`different answers: ${dos} ${undos}`)
+  if (dos.length > 1 || undos.length > 1)
+    problems.push(`different answers: ${[...dos, ...undos].join()}`)
   if (!cancelled && dos.length !== 1) problems.push('the capture was not answered')
   const result = { amountMinor: charge?.['refundedMinor'] ?? 0, currency: 'EUR' }
   if (cancelled && undos[0] !== JSON.stringify(['ok', result])) {
-    problems.push(`the refund was answered ${undos}, not with ${JSON.stringify(result)}`)
+    problems.push(`the refund was answered ${undos.join()}, not with ${JSON.stringify(result)}`)
   }
   return problems
 }

@@ -54,9 +54,9 @@ describe('the service as a process', () => {
     for (const transport of ['kafka', 'rabbitmq'] as const) {
       const rows = messages
         .filter((message) => message.transport === transport)
-        .map(({ id: messageId, destination: to, ...message }, id) => {
-          const destination = to.replaceAll(/(^|\/)test\./g, `$1${world.namespace}.`)
-          return { ...message, id, messageId, destination }
+        .map(({ id: messageId, destination, key, type, payload, headers }, id) => {
+          const to = destination.replaceAll(/(^|\/)test\./g, `$1${world.namespace}.`)
+          return { id, messageId, destination: to, key, type, payload, headers }
         })
       const outcomes = await publishers[transport].publish(rows)
       expect(outcomes.filter(Boolean)).toEqual([])

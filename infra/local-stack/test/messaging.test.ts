@@ -35,7 +35,8 @@ it('makes topics and queues in its namespace, as the services declare them, and 
   await prepareMessaging(endpoints, settings, 'external')
   await prepareMessaging(endpoints, settings, 'external')
   // RabbitMQ refuses a declaration that differs in any argument.
-  await declareTopology({ url, namespace: settings.namespace })
+  const declared = declareTopology({ url, namespace: settings.namespace })
+  await expect(declared).resolves.toBeUndefined()
 })
 
 it('names a queue that exists with other arguments, and says what to do', async () => {
