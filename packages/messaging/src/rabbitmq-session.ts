@@ -199,6 +199,9 @@ export class RabbitSession implements ConsumerSession {
     this.#isOver = true
     this.#isConsuming = false
     clearInterval(this.#watch)
+    // What was measured last says nothing any more.
+    const { name: consumer, queues } = this.#options
+    for (const queue of queues) depth.remove({ consumer, queue })
     this.#over.reject(error)
   }
 
@@ -206,7 +209,8 @@ export class RabbitSession implements ConsumerSession {
     if (this.#isConsuming && this.#channel) await this.#cancel(this.#channel)
     await this.#options.lane.stop()
     for (const message of this.#acks.takeRest()) this.#acknowledge(message, { allUpTo: false })
-    // The channel before the connection: only on the channel a close cannot overtake the acknowledgements.
+    // The channel before the connection, whose close frame overtakes acknowledgements that wait on the channel: handled
+    // messages then come again (a test shows it).
     if (!this.#isOver && this.#channel) await this.#farewell(this.#channel.close())
     this.#end(new Error('stopped'))
     await this.#disconnect()
