@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { deleteTopics, ensureTopics } from '@edp/messaging'
+import { declareTopology, deleteTopics, deleteTopology, ensureTopics } from '@edp/messaging'
 import { topics } from '@edp/event-schemas'
 import pg from 'pg'
 import { z } from 'zod'
@@ -20,7 +20,7 @@ const databaseOwners = ['order-service', 'inventory-service', 'payment-service']
 const urlsByName = z.record(z.string(), z.string())
 
 /**
- * All apps as processes, with databases, topics, ports and a ledger of their own, so that a run neither sees nor disturbs
+ * All apps as processes, with databases, topics, queues, ports and a ledger of their own, so that a run neither sees nor disturbs
  * what else uses the local stack.
  */
 export interface System {
@@ -32,7 +32,7 @@ export interface System {
   readonly logDirectory: string
   /** A further process of an app, on a port of its own; not started yet. */
   replica(app: AppName): Promise<AppProcess>
-  /** Ends every process, first those that take work in, and removes the databases and topics. @returns the exit codes */
+  /** Ends every process, first those that take work in, and removes the databases, topics and queues. @returns the exit codes */
   stop(): Promise<Record<string, number | null>>
 }
 
@@ -47,6 +47,7 @@ export async function startSystem(
   const plan = await planSystem(name, env)
   await createDatabases(plan)
   await ensureTopics({ brokers: plan.kafkaBrokers, namespace: name, topics })
+  await declareTopology({ url: plan.rabbitmqUrl, namespace: name })
   await Promise.all(
     databaseOwners.map((app) =>
       migrateApp(app, { MIGRATION_DATABASE_URL: plan.migrationUrls[app], LOG_LEVEL: 'warn' }),
@@ -64,6 +65,7 @@ export async function startSystem(
     const codes = await stopAll(processes)
     await dropDatabases(plan)
     await deleteTopics({ brokers: plan.kafkaBrokers, namespace: name, topics })
+    await deleteTopology({ url: plan.rabbitmqUrl, namespace: name })
     return codes
   }
   try {
@@ -88,6 +90,7 @@ export async function startSystem(
 interface Plan {
   ports: Record<AppName, number>
   kafkaBrokers: string[]
+  rabbitmqUrl: string
   /** As administrator, for the books and for tests. */
   databases: DatabaseUrls
   migrationUrls: Record<DatabaseOwner, string>
@@ -126,6 +129,7 @@ async function planSystem(
     adminUrl,
     logDirectory,
     kafkaBrokers: stackSetting('stack', 'KAFKA_BROKERS').split(','),
+    rabbitmqUrl: stackSetting('stack', 'RABBITMQ_URL'),
     databaseNames: Object.values(databaseOf).map(own),
     databases: {
       orders: withDatabase(adminUrl, own('orders')),

@@ -1,4 +1,4 @@
-import { databaseConfig, kafkaConfig, processConfig } from '@edp/runtime'
+import { databaseConfig, kafkaConfig, processConfig, rabbitmqConfig } from '@edp/runtime'
 import { z } from 'zod'
 
 /** The environment of the service. */
@@ -6,5 +6,6 @@ export const config = z.object({
   ...processConfig({ httpPort: 7102 }),
   ...databaseConfig,
   ...kafkaConfig,
+  ...rabbitmqConfig,
 })
 export type Config = z.infer<typeof config>

@@ -1,14 +1,8 @@
-import {
-  outgoing,
-  type PaymentRefundedV1,
-  type StockReleasedV1,
-  stockReleasedV1,
-} from '@edp/event-schemas'
-import type { Decision, MessageHandler, Rows } from '@edp/messaging'
-import { unreachable } from '@edp/runtime'
-import { formatStep, judgeUndo, settle } from '@edp/saga/participant'
-import { release } from './domain/reservation.ts'
-import { claimedStep, neverSettled, reserveStep } from './reserve-step.ts'
+import type { PaymentRefundedV1 } from '@edp/event-schemas'
+import type { MessageHandler } from '@edp/messaging'
+import { formatStep } from '@edp/saga/participant'
+import { releaseStock, releasingFact } from './release-stock.ts'
+import { reserveStep } from './reserve-step.ts'
 import type { InventoryRows } from './rows.ts'
 
 /**
@@ -21,45 +15,9 @@ export const paymentRefunded: MessageHandler<PaymentRefundedV1, InventoryRows> =
     reservations: [body.orderId],
   }),
 
-  decide: ({ body: { orderId } }, rows) => {
-    const done = reserveStep(orderId, 'do')
-    const undo = reserveStep(orderId, 'undo')
-    const verdict = judgeUndo(claimedStep(rows.steps, done), rows.steps.get(formatStep(undo)))
-    switch (verdict.kind) {
-      case 'act':
-        if (verdict.on === 'started') throw neverSettled(done)
-        return releaseHeld(orderId, rows)
-      case 'nothing': {
-        const reply: StockReleasedV1 = { orderId, lines: [] }
-        return {
-          changed: { steps: [settle(done, 'tombstone'), settle(undo, 'ok', reply)] },
-          ...released(reply),
-        }
-      }
-      case 'answer':
-        return released(stockReleasedV1.body.parse(verdict.reply))
-      default:
-        return unreachable(verdict)
-    }
+  decide: ({ body }, rows) => {
+    const releasing = releaseStock(body.orderId, rows)
+    const { changed } = releasing
+    return { ...(changed && { changed }), messages: [releasingFact(releasing)] }
   },
-}
-
-function releaseHeld(orderId: string, rows: Rows<InventoryRows>): Decision<InventoryRows> {
-  const reservation = rows.reservations.get(orderId)
-  const movement = reservation && release(reservation, rows.stock)
-  const reply: StockReleasedV1 = {
-    orderId,
-    lines: movement ? [...movement.reservation.lines] : [],
-  }
-  return {
-    changed: {
-      steps: [settle(reserveStep(orderId, 'undo'), 'ok', reply)],
-      ...(movement && { reservations: [movement.reservation], stock: movement.stock }),
-    },
-    ...released(reply),
-  }
-}
-
-function released(body: StockReleasedV1): Decision<InventoryRows> {
-  return { messages: [outgoing(stockReleasedV1, body.orderId, body)] }
 }

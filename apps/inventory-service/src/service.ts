@@ -1,17 +1,19 @@
 import { createInboxUpkeep } from '@edp/idempotency'
-import { createKafkaConsumer, createPipeline } from '@edp/messaging'
+import { createKafkaConsumer, createPipeline, createRabbitConsumer } from '@edp/messaging'
 import { createLifecycle, type Lifecycle, openDatabase, type ServiceProcess } from '@edp/runtime'
 import { createHttpServer } from '@edp/runtime/http'
 import type { Config } from './config.ts'
-import { kafkaConsumer } from './consumers.ts'
+import { kafkaConsumer, rabbitmqConsumer } from './consumers.ts'
 import { createStockQueries } from './db/stock.ts'
 import { routes } from './http.ts'
 
 const name = 'inventory-service'
 // Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
 const inboxRetentionDays = 8
+// Two transactions at a time for each consumer, and room for HTTP and the upkeep.
+const poolMax = 6
 
-/** The service: one consumer, one HTTP server, one database. Tests build it with this too. */
+/** The service: a consumer for each broker, one HTTP server, one database. Tests build it with this too. */
 export async function createService(
   config: Config,
   { logger, health, fatal }: ServiceProcess,
@@ -20,6 +22,7 @@ export async function createService(
   const database = openDatabase({
     url: config.DATABASE_URL,
     applicationName: name,
+    poolMax,
     onConnectionError: (err) => logger.warn({ err }, 'lost a connection to Postgres'),
   })
   const http = await createHttpServer({
@@ -37,24 +40,23 @@ export async function createService(
     health,
     retentionDays: inboxRetentionDays,
   })
-  const pipeline = createPipeline({
-    consumer: kafkaConsumer,
-    database,
-    source: name,
-    namespace,
-    logger,
-  })
+  const shared = { namespace, logger, health, onCrash: fatal }
+  const pipelineOf = (consumer: typeof kafkaConsumer) =>
+    createPipeline({ consumer, database, source: name, namespace, logger, inboxRetentionDays })
   const kafka = createKafkaConsumer({
+    ...shared,
     brokers: config.KAFKA_BROKERS,
     clientId: name,
-    namespace,
-    pipeline,
     consumer: kafkaConsumer,
-    logger,
-    health,
-    onCrash: fatal,
+    pipeline: pipelineOf(kafkaConsumer),
   })
-  const components = [database.component, upkeep, http.component, kafka]
+  const rabbitmq = createRabbitConsumer({
+    ...shared,
+    url: config.RABBITMQ_URL,
+    consumer: rabbitmqConsumer,
+    pipeline: pipelineOf(rabbitmqConsumer),
+  })
+  const components = [database.component, upkeep, http.component, kafka, rabbitmq]
   const lifecycle = createLifecycle(components, {
     logger,
     shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS,

@@ -2,13 +2,18 @@ import type { IncomingMessage, Pipeline } from '@edp/messaging'
 import { classify } from '@edp/runtime'
 import { type Random, seededRandom } from '@edp/testkit'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { confirmed, newOrderId, placed, refunded, type Wanted } from './given.ts'
+import { confirmed, newOrderId, placed, refunded, release, reserve, type Wanted } from './given.ts'
 import { type Inventory, openInventory } from './inventory.ts'
 
 const ordersCount = 300
 const skus = ['cup', 'pot', 'beans', 'filter', 'kettle']
 
-type Order = { id: string; wanted: Wanted; fate: 'confirm' | 'undo' | 'undo early' | 'wait' }
+type Order = {
+  id: string
+  orchestrated: boolean
+  wanted: Wanted
+  fate: 'confirm' | 'undo' | 'undo early' | 'wait'
+}
 
 let inventory: Inventory
 
@@ -24,8 +29,8 @@ test('the books of stock balance after messages that were interleaved, duplicate
   const random = seededRandom('books of stock')
   const orders = Array.from({ length: ordersCount }, () => anyOrder(random))
   const first = orders.flatMap((order) => [
-    ...copies(random, () => placed(order.id, order.wanted)),
-    ...(order.fate === 'undo early' ? copies(random, () => refunded(order.id)) : []),
+    ...copies(random, () => askedFor(order)),
+    ...(order.fate === 'undo early' ? copies(random, () => undoOf(order)) : []),
   ])
   await deliver(random, first)
 
@@ -34,10 +39,11 @@ test('the books of stock balance after messages that were interleaved, duplicate
       orders.map(async (order) => {
         const held = (await inventory.reservationOf(order.id)) === 'held'
         if (order.fate === 'confirm' && held) {
-          return copies(random, () => confirmed(order.id, order.wanted))
+          const coordination = order.orchestrated ? 'orchestrated' : 'choreographed'
+          return copies(random, () => confirmed(order.id, order.wanted, { coordination }))
         }
         // Nobody confirms what was not reserved: such an order is undone too.
-        return order.fate === 'wait' && held ? [] : copies(random, () => refunded(order.id))
+        return order.fate === 'wait' && held ? [] : copies(random, () => undoOf(order))
       }),
     )
   ).flat()
@@ -66,7 +72,15 @@ function anyOrder(random: Random): Order {
     wanted[random.pick(skus)] = 1 + random.below(4)
   }
   const fate = random.pick(['confirm', 'undo', 'undo early', 'wait'] as const)
-  return { id: newOrderId(), wanted, fate }
+  return { id: newOrderId(), orchestrated: random.below(2) === 0, wanted, fate }
+}
+
+function askedFor({ id, orchestrated, wanted }: Order): IncomingMessage {
+  return orchestrated ? reserve(id, wanted) : placed(id, wanted)
+}
+
+function undoOf({ id, orchestrated }: Order): IncomingMessage {
+  return orchestrated ? release(id) : refunded(id)
 }
 
 /** One to three copies of a message, some of them sent again under a new id. */

@@ -1,4 +1,5 @@
 import {
+  type CommandHeaders,
   type Contract,
   compose,
   type Coordination,
@@ -8,6 +9,8 @@ import {
   orderPlacedV1,
   outgoing,
   paymentRefundedV1,
+  stockReleaseV1,
+  stockReserveV1,
 } from '@edp/event-schemas'
 import type { IncomingMessage } from '@edp/messaging'
 
@@ -54,13 +57,31 @@ export function refunded(orderId: string, differently?: Differently) {
   return delivered(paymentRefundedV1, { orderId, amountMinor: 0, currency: 'EUR' }, differently)
 }
 
-/** A message as Kafka delivers it, each time under a new id. */
+/** An attempt of `stock.reserve` for an order. */
+export function reserve(orderId: string, wanted: Wanted, attempt = 1): IncomingMessage {
+  const { payment, lines } = placedBody(orderId, wanted)
+  const body = { orderId, payment, lines: lines.map(({ sku, quantity }) => ({ sku, quantity })) }
+  const command = commandHeaders(orderId, 'do', attempt)
+  return delivered(stockReserveV1, body, { coordination: 'orchestrated', command })
+}
+
+/** An attempt of `stock.release` for an order. */
+export function release(orderId: string, attempt = 1): IncomingMessage {
+  const command = commandHeaders(orderId, 'undo', attempt)
+  return delivered(stockReleaseV1, { orderId }, { coordination: 'orchestrated', command })
+}
+
+function commandHeaders(sagaid: string, direction: 'do' | 'undo', attempt: number) {
+  return { sagaid, step: 'reserve', direction, attempt }
+}
+
+/** A message as its broker delivers it, each time under a new id. */
 export function delivered<Body extends { orderId: string }>(
   contract: Contract<Body>,
   body: Body,
-  { coordination = 'choreographed' }: Differently = {},
+  { coordination = 'choreographed', command }: Differently & { command?: CommandHeaders } = {},
 ): IncomingMessage {
-  const composed = compose(outgoing(contract, body.orderId, body), {
+  const composed = compose(outgoing(contract, body.orderId, body, command), {
     source: 'test',
     namespace: 'test',
     now: new Date(),
@@ -68,7 +89,7 @@ export function delivered<Body extends { orderId: string }>(
     causationId: 'cause-1',
   })
   return {
-    transport: 'kafka',
+    transport: composed.transport,
     position: `${composed.destination}/0@0`,
     headers: composed.headers,
     body: Buffer.from(composed.payload),

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { createPipeline, type Pipeline } from '@edp/messaging'
 import { createLogger, type Database, openDatabase } from '@edp/runtime'
 import { templateDatabase, type TestDatabase } from '@edp/testkit'
-import { kafkaConsumer } from '../src/consumers.ts'
+import { kafkaConsumer, rabbitmqConsumer } from '../src/consumers.ts'
 
 export const migrations = fileURLToPath(new URL('../migrations', import.meta.url))
 
@@ -18,7 +18,7 @@ export interface Sent {
 export interface Inventory {
   postgres: TestDatabase
   database: Database
-  /** Another process of the service: a pipeline on connections of its own. */
+  /** Another process of the service: on connections of its own. Each message goes to the consumer of its broker. */
   process(): Pipeline
   pipeline: Pipeline
   receive(stock: Readonly<Record<string, number>>): Promise<void>
@@ -39,14 +39,25 @@ export async function openInventory(): Promise<Inventory> {
     databases.push(database)
     return database
   }
-  const pipelineOn = (database: Database): Pipeline =>
-    createPipeline({
-      consumer: kafkaConsumer,
-      database,
-      source: 'inventory-service',
-      namespace: 'test',
-      logger,
-    })
+  const options = { source: 'inventory-service', namespace: 'test', logger }
+  const pipelineOn = (database: Database): Pipeline => {
+    const pipelines = {
+      kafka: createPipeline({ ...options, consumer: kafkaConsumer, database }),
+      rabbitmq: createPipeline({ ...options, consumer: rabbitmqConsumer, database }),
+    }
+    return {
+      ready: () => pipelines.kafka.ready(),
+      handle: async (batch) => {
+        const over = (transport: 'kafka' | 'rabbitmq') =>
+          batch.filter((message) => message.transport === transport)
+        const handled = await Promise.allSettled([
+          pipelines.kafka.handle(over('kafka')),
+          pipelines.rabbitmq.handle(over('rabbitmq')),
+        ])
+        for (const result of handled) if (result.status === 'rejected') throw result.reason
+      },
+    }
+  }
   const database = connect()
   return {
     postgres,

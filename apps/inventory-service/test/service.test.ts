@@ -1,69 +1,49 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { topics } from '@edp/event-schemas'
-import { createKafkaPublisher, ensureTopics, type IncomingMessage } from '@edp/messaging'
+import {
+  createKafkaPublisher,
+  declareTopology,
+  deleteTopology,
+  ensureTopics,
+  type IncomingMessage,
+} from '@edp/messaging'
 import { createLogger } from '@edp/runtime'
 import { stack, uniqueNamespace, waitFor } from '@edp/testkit'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { confirmed, newOrderId, placed, refunded } from './given.ts'
 import { type Inventory, openInventory } from './inventory.ts'
+import { killProcesses, startProcess, startReady } from './processes.ts'
 
 const namespace = uniqueNamespace()
-const { kafkaBrokers } = stack()
+const { kafkaBrokers, rabbitmqUrl } = stack()
 const publisher = createKafkaPublisher({
   brokers: kafkaBrokers,
   clientId: 'inventory-test',
   logger: createLogger('inventory-test', 'error'),
 })
-const running: ChildProcess[] = []
 let inventory: Inventory
 
 beforeAll(async () => {
   inventory = await openInventory()
   await ensureTopics({ brokers: kafkaBrokers, namespace, topics })
+  await declareTopology({ url: rabbitmqUrl, namespace })
   await publisher.start()
 })
 
 afterAll(async () => {
-  for (const child of running) child.kill('SIGKILL')
+  killProcesses()
   await publisher.stop()
   await inventory.close()
+  await deleteTopology({ url: rabbitmqUrl, namespace })
 })
 
-/** The service as a process of its own, from its sources. */
-function start(env: Record<string, string>): { child: ChildProcess; output: () => string } {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=source', 'src/main.ts'], {
-    cwd: fileURLToPath(new URL('..', import.meta.url)),
-    env: { PATH: process.env['PATH'], ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  running.push(child)
-  let output = ''
-  child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()))
-  child.stderr?.on('data', (chunk: Buffer) => (output += chunk.toString()))
-  return { child, output: () => output }
-}
-
-async function startReady(): Promise<{ child: ChildProcess; url: string }> {
-  const { child, output } = start({
-    HTTP_PORT: '0',
+function startService(): ReturnType<typeof startReady> {
+  return startReady({
     DATABASE_URL: inventory.postgres.serviceUrl,
     KAFKA_BROKERS: kafkaBrokers.join(','),
+    RABBITMQ_URL: rabbitmqUrl,
     MESSAGING_NAMESPACE: namespace,
   })
-  const url = await waitFor(() => /listens at (http:\/\/[^"\s]+)/.exec(output())?.[1], {
-    message: 'the service listens',
-    timeoutMs: 20_000,
-  })
-  await waitFor(
-    async () => {
-      const response = await fetch(`${url}/health/ready`)
-      return response.ok && (await response.text()).includes('"status":"ok"')
-    },
-    { message: `the service is ready, its output was ${output()}`, timeoutMs: 30_000 },
-  )
-  return { child, url }
 }
 
 /** Publishes messages as the relay does; `key` puts them into the partitions of another order. */
@@ -107,7 +87,7 @@ test('what comes twice over Kafka, also after a kill and a restart, has its effe
     refunded(undoneFirst),
     confirmed(shipped, { 'kafka-cup': 2 }),
   ]
-  const first = await startReady()
+  const first = await startService()
   await publish([...messages.slice(0, 3), ...messages.slice(0, 3)])
   await waitFor(async () => (await inventory.sent(undoneFirst)).length, {
     message: 'the undo before its order is answered',
@@ -117,7 +97,7 @@ test('what comes twice over Kafka, also after a kill and a restart, has its effe
 
   const late = [refunded(undone), placed(undoneFirst, { 'kafka-cup': 1 })]
   await publish([...messages, ...late])
-  await startReady()
+  await startService()
   await publish([...messages, ...late])
   await waitFor(
     async () => [
@@ -143,14 +123,14 @@ test('what comes twice over Kafka, also after a kill and a restart, has its effe
 })
 
 test('SIGTERM ends it in order, with exit code 0', async () => {
-  const { child, url } = await startReady()
+  const { child, url } = await startService()
   expect(await (await fetch(`${url}/metrics`)).text()).toContain('process_cpu_seconds_total')
   child.kill('SIGTERM')
   expect(await once(child, 'exit')).toEqual([0, null])
 })
 
 test('a bad environment is refused with every problem in one message and exit code 1', async () => {
-  const { child, output } = start({
+  const { child, output } = startProcess({
     HTTP_PORT: '70000',
     DATABASE_URL: 'mysql://inventory@localhost/inventory',
     MESSAGING_NAMESPACE: 'Not a name',
@@ -166,6 +146,7 @@ test('a bad environment is refused with every problem in one message and exit co
     'HTTP_PORT',
     'KAFKA_BROKERS',
     'MESSAGING_NAMESPACE',
+    'RABBITMQ_URL',
     'SHUTDOWN_TIMEOUT_MS',
   ])
 })

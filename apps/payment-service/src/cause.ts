@@ -1,10 +1,21 @@
-import type { Envelope, Origin } from '@edp/event-schemas'
+import type { CommandHeaders, Direction, Envelope, Origin } from '@edp/event-schemas'
+import { commandFor } from '@edp/saga/participant'
+import { chargeStep } from './charge-step.ts'
 import type { Cause } from './domain/payment.ts'
 
 /** What a payment keeps of the message that its work comes from. */
 export function causeOf(envelope: Envelope): Cause {
-  const { id: messageId, coordination, traceparent } = envelope
-  return { messageId, coordination, traceparent }
+  const { id: messageId, coordination, traceparent, attempt } = envelope
+  return { messageId, coordination, traceparent, attempt }
+}
+
+/** The command that the work comes from, to be answered when it ends; undefined when it comes from an event. */
+export function commandBehind(
+  { attempt }: Cause,
+  orderId: string,
+  direction: Direction,
+): CommandHeaders | undefined {
+  return attempt === undefined ? undefined : commandFor(chargeStep(orderId, direction), attempt)
 }
 
 /** The envelope of what is sent when that work ends, maybe by another process and much later. */

@@ -5,6 +5,7 @@ import {
   milliseconds,
   positiveInteger,
   processConfig,
+  rabbitmqConfig,
 } from '@edp/runtime'
 import { z } from 'zod'
 
@@ -13,6 +14,7 @@ export const config = z.object({
   ...processConfig({ httpPort: 7103 }),
   ...databaseConfig,
   ...kafkaConfig,
+  ...rabbitmqConfig,
   PAYMENT_GATEWAY_URL: httpUrl.describe('http://host:port of the payment gateway'),
   GATEWAY_TIMEOUT_MS: positiveInteger
     .default(3000)

@@ -5,7 +5,12 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { request } from './domain/payment.ts'
 import { createGateway, type Gateway, parseRetryAfter } from './gateway.ts'
 
-const cause = { messageId: 'm-1', coordination: 'choreographed', traceparent: undefined } as const
+const cause = {
+  messageId: 'm-1',
+  coordination: 'choreographed',
+  traceparent: undefined,
+  attempt: undefined,
+} as const
 const terms = { orderId: 'order-1', amountMinor: 1299, currency: 'EUR', paymentRef: 'tok_ok' }
 const payment = request({ ...terms, cause })
 

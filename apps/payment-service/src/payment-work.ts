@@ -2,7 +2,7 @@ import type { Consumer } from '@edp/messaging'
 import type { Component, Database, Health, Logger } from '@edp/runtime'
 import { Circuit } from './circuit.ts'
 import type { Config } from './config.ts'
-import { kafkaConsumer } from './consumers.ts'
+import { kafkaConsumer, type PaymentConsumerOptions, rabbitmqConsumer } from './consumers.ts'
 import { duePayments } from './due-payments.ts'
 import { createGateway } from './gateway.ts'
 import { GatewayCalls } from './gateway-calls.ts'
@@ -15,11 +15,17 @@ export const serviceName = 'payment-service'
 const inHandMax = 10_000
 const circuitBackoff = { baseMs: 200, capMs: 5000 }
 
-/** What talks to the gateway: the consumer hands over what it committed, the due work what a crash or a failure left. */
+export interface PaymentWork {
+  readonly kafka: Consumer<PaymentRows>
+  readonly rabbitmq: Consumer<PaymentRows>
+  readonly components: Component[]
+}
+
+/** What talks to the gateway: the consumers hand over what they committed, the due work what a crash or a failure left. */
 export function createPaymentWork(
   config: Config,
   { database, logger, health }: { database: Database; logger: Logger; health: Health },
-): { consumer: Consumer<PaymentRows>; components: Component[] } {
+): PaymentWork {
   const claimLeaseMs = config.CLAIM_LEASE_MS
   const gateway = createGateway({
     url: config.PAYMENT_GATEWAY_URL,
@@ -59,9 +65,13 @@ export function createPaymentWork(
     start: async () => undefined,
     stop: () => gateway.close(),
   }
-  const consumer = kafkaConsumer({
+  const options: PaymentConsumerOptions = {
     claimLeaseMs,
     afterCommit: (payments) => calls.submit(payments),
-  })
-  return { consumer, components: [client, calls, due] }
+  }
+  return {
+    kafka: kafkaConsumer(options),
+    rabbitmq: rabbitmqConsumer(options),
+    components: [client, calls, due],
+  }
 }

@@ -1,17 +1,15 @@
 import {
+  type CommandHeaders,
+  type Direction,
   type Outgoing,
-  outgoing,
-  type PaymentCapturedV1,
   type PaymentDeclinedV1,
   type PaymentRefundedV1,
-  paymentCapturedV1,
-  paymentDeclinedV1,
-  paymentRefundedV1,
 } from '@edp/event-schemas'
 import { enqueue } from '@edp/outbox'
 import { counter, createGroupCommit, type Database, type Tx, unreachable } from '@edp/runtime'
 import { type LedgerRow, lockSteps, saveSteps, settle } from '@edp/saga/participant'
-import { originOf } from './cause.ts'
+import { type CaptureAnswer, captureFact } from './capture-payment.ts'
+import { commandBehind, originOf } from './cause.ts'
 import { chargeStep } from './charge-step.ts'
 import { lockPayments, updatePayments } from './db/payments.ts'
 import {
@@ -23,6 +21,8 @@ import {
   settleVoid,
 } from './domain/payment.ts'
 import type { GatewayAnswer, Record } from './gateway-calls.ts'
+import { captureReply, refundFailedReply, refundReply } from './replies.ts'
+import { undoFact } from './undo-payment.ts'
 
 export interface RecordOptions {
   database: Pick<Database, 'transaction'>
@@ -37,8 +37,8 @@ const outcomes = counter('edp_payment_outcomes_total', 'What calls of the gatewa
 ])
 
 /**
- * The second transaction of every call: writes down what the gateway said, with the step of the saga and the event.
- * Answers that come while one transaction is under way share the next.
+ * The second transaction of every call: writes down what the gateway said, with the step of the saga, the event, and the
+ * reply where a command asked for it. Answers that come while one transaction is under way share the next.
  */
 export function recordAnswers(options: RecordOptions): Record {
   return createGroupCommit<GatewayAnswer, Payment | undefined>({
@@ -87,7 +87,7 @@ async function settleAll(
     if (!outcome) return { result: 'again', next: isDueNow(next) ? next : undefined }
     const told = tell(next, outcome)
     steps.push(...told.steps)
-    enqueue(tx, [told.message], originOf(next.cause, sender))
+    enqueue(tx, told.messages, originOf(next.cause, sender))
     return { result: outcome.kind, next: undefined }
   })
   updatePayments(tx, [...changed.values()], options)
@@ -106,39 +106,41 @@ function isDueNow(payment: Payment): boolean {
   return 'dueInMs' in payment && payment.dueInMs === 0
 }
 
-/** What an outcome makes of the steps of the saga, and what the others are told. */
-function tell(payment: Payment, outcome: Outcome): { steps: LedgerRow[]; message: Outgoing } {
-  const { orderId, amountMinor, currency } = payment
+/** What an outcome makes of the steps of the saga, what everybody is told, and what a command is answered. */
+function tell(payment: Payment, outcome: Outcome): { steps: LedgerRow[]; messages: Outgoing[] } {
+  const { orderId, amountMinor, currency, cause } = payment
   const done = chargeStep(orderId, 'do')
+  const reply = (direction: Direction, make: (command: CommandHeaders) => Outgoing): Outgoing[] => {
+    const command = commandBehind(cause, orderId, direction)
+    return command ? [make(command)] : []
+  }
   switch (outcome.kind) {
-    case 'captured': {
-      const reply: PaymentCapturedV1 = {
-        orderId,
-        chargeId: outcome.chargeId,
-        amountMinor,
-        currency,
-      }
-      return {
-        steps: [settle(done, 'ok', reply)],
-        message: outgoing(paymentCapturedV1, orderId, reply),
-      }
-    }
+    case 'captured':
     case 'declined': {
-      const reply: PaymentDeclinedV1 = { orderId, code: outcome.code }
+      const answer: CaptureAnswer =
+        outcome.kind === 'captured'
+          ? {
+              kind: 'captured',
+              body: { orderId, chargeId: outcome.chargeId, amountMinor, currency },
+            }
+          : { kind: 'declined', body: { orderId, code: outcome.code } }
       return {
-        steps: [settle(done, 'refused', reply)],
-        message: outgoing(paymentDeclinedV1, orderId, reply),
+        steps: [settle(done, answer.kind === 'captured' ? 'ok' : 'refused', answer.body)],
+        messages: [captureFact(answer), ...reply('do', (command) => captureReply(command, answer))],
       }
     }
     case 'undone': {
-      const reply: PaymentRefundedV1 = { orderId, amountMinor: outcome.refundedMinor, currency }
+      const body: PaymentRefundedV1 = { orderId, amountMinor: outcome.refundedMinor, currency }
       const refused: PaymentDeclinedV1 = { orderId, code: cancelledCode }
-      const undo = settle(chargeStep(orderId, 'undo'), 'ok', reply)
+      const undo = settle(chargeStep(orderId, 'undo'), 'ok', body)
       return {
         steps: outcome.neverCaptured ? [settle(done, 'refused', refused), undo] : [undo],
-        message: outgoing(paymentRefundedV1, orderId, reply),
+        messages: [undoFact(body), ...reply('undo', (command) => refundReply(command, body))],
       }
     }
+    // Nothing is settled by it: it is tried again until the undo has its answer.
+    case 'refund-failed':
+      return { steps: [], messages: reply('undo', refundFailedReply) }
     default:
       return unreachable(outcome)
   }

@@ -1,5 +1,5 @@
 import { createInboxUpkeep } from '@edp/idempotency'
-import { createKafkaConsumer, createPipeline } from '@edp/messaging'
+import { createKafkaConsumer, createPipeline, createRabbitConsumer } from '@edp/messaging'
 import { createLifecycle, type Lifecycle, openDatabase, type ServiceProcess } from '@edp/runtime'
 import { createHttpServer } from '@edp/runtime/http'
 import type { Config } from './config.ts'
@@ -10,8 +10,10 @@ import { createPaymentWork, serviceName as name } from './payment-work.ts'
 
 // Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
 const inboxRetentionDays = 8
+// Two transactions at a time for each consumer, one for the answers of the gateway, and room for due work and the upkeep.
+const poolMax = 8
 
-/** The service: one consumer, one HTTP server, one database, the gateway. Tests build it with this too. */
+/** The service: a consumer for each broker, one HTTP server, one database, the gateway. Tests build it with this too. */
 export async function createService(
   config: Config,
   { logger, health, fatal }: ServiceProcess,
@@ -20,6 +22,7 @@ export async function createService(
   const database = openDatabase({
     url: config.DATABASE_URL,
     applicationName: name,
+    poolMax,
     onConnectionError: (err) => logger.warn({ err }, 'lost a connection to Postgres'),
   })
   const queries = createPaymentQueries(database.reads)
@@ -40,22 +43,21 @@ export async function createService(
     health,
     retentionDays: inboxRetentionDays,
   })
+  const shared = { namespace, logger, health, onCrash: fatal }
+  const pipelineOf = (consumer: typeof work.kafka) =>
+    createPipeline({ consumer, database, source: name, namespace, logger, inboxRetentionDays })
   const kafka = createKafkaConsumer({
+    ...shared,
     brokers: config.KAFKA_BROKERS,
     clientId: name,
-    namespace,
-    pipeline: createPipeline({
-      consumer: work.consumer,
-      database,
-      source: name,
-      namespace,
-      logger,
-      inboxRetentionDays,
-    }),
-    consumer: work.consumer,
-    logger,
-    health,
-    onCrash: fatal,
+    consumer: work.kafka,
+    pipeline: pipelineOf(work.kafka),
+  })
+  const rabbitmq = createRabbitConsumer({
+    ...shared,
+    url: config.RABBITMQ_URL,
+    consumer: work.rabbitmq,
+    pipeline: pipelineOf(work.rabbitmq),
   })
   // Stopped from the end: first what takes work in, then the calls that run, at last what they need.
   const components = [
@@ -65,6 +67,7 @@ export async function createService(
     metrics,
     http.component,
     kafka,
+    rabbitmq,
   ]
   const lifecycle = createLifecycle(components, {
     logger,

@@ -4,7 +4,15 @@ import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { waitFor } from '@edp/testkit'
 import { type AppProcess, startApp } from './processes.ts'
-import { amountMinor, cancelling, createWorld, newOrderId, reserved, type World } from './world.ts'
+import {
+  amountMinor,
+  cancelling,
+  capture,
+  createWorld,
+  newOrderId,
+  reserved,
+  type World,
+} from './world.ts'
 
 let world: World
 const processes: AppProcess[] = []
@@ -18,9 +26,10 @@ afterEach(async () => {
   await world.stopWork()
 })
 
-/** The service as a process. Its Kafka is away, so that all it does is its due work. */
+/** The service as a process. Its brokers are away, so that all it does is its due work. */
 async function startService(overrides: Record<string, string> = {}): Promise<AppProcess> {
-  const settings = { KAFKA_BROKERS: '127.0.0.1:1', LOG_LEVEL: 'info', ...overrides }
+  const away = { KAFKA_BROKERS: '127.0.0.1:1', RABBITMQ_URL: 'amqp://127.0.0.1:1' }
+  const settings = { ...away, LOG_LEVEL: 'info', ...overrides }
   const service = await startApp('payment-service', world.env(settings))
   processes.push(service)
   return service
@@ -54,6 +63,21 @@ describe('a process that is killed', () => {
     await work.stop()
     expect(await types(orderId)).toEqual(['payment.captured.v1'])
     expect(await world.charge(orderId)).toEqual(charge)
+  })
+
+  test('between the call of a command and its record leaves one charge, which another process answers', async () => {
+    const orderId = newOrderId()
+    await world.deliverOnly(capture(orderId, 'tok_ok', 7))
+    const killed = await startService({ FAULT_POINTS: 'payment.after-call=kill' })
+    await killed.ended
+    expect(await world.charge(orderId)).toMatchObject({ status: 'captured' })
+    const work = await world.startWork()
+    await world.untilSent(orderId, 'payment.capture.replied.v1')
+    await work.stop()
+    expect(await world.sent(orderId)).toMatchObject([
+      { type: 'payment.captured.v1', headers: { ce_coordination: 'orchestrated' } },
+      { type: 'payment.capture.replied.v1', body: { outcome: 'ok', attempt: 7 } },
+    ])
   })
 
   test('before the call leaves nothing charged, and another process charges', async () => {

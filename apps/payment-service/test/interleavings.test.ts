@@ -3,8 +3,10 @@ import { type Random, seededRandom, waitFor } from '@edp/testkit'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   cancelling,
+  capture,
   createWorld,
   newOrderId,
+  refund,
   reserved,
   type Sent,
   type Work,
@@ -28,18 +30,28 @@ const tokens = [
   'tok_nonsense',
 ]
 
-type Order = { orderId: string; cancelled: boolean; messages: ComposedMessage[] }
+type Order = {
+  orderId: string
+  orchestrated: boolean
+  cancelled: boolean
+  messages: ComposedMessage[]
+}
 
 function randomOrder(random: Random): Order {
   const orderId = newOrderId()
   const token = random.pick(tokens)
   const cancelled = random.below(2) === 0
-  const messages = [reserved(orderId, token)]
-  if (cancelled) messages.push(cancelling(orderId))
+  const orchestrated = random.below(2) === 0
+  const charge = (attempt: number): ComposedMessage =>
+    orchestrated ? capture(orderId, token, attempt) : reserved(orderId, token)
+  const undo = (attempt: number): ComposedMessage =>
+    orchestrated ? refund(orderId, attempt) : cancelling(orderId)
+  const messages = [charge(1)]
+  if (cancelled) messages.push(undo(1))
   // The same question under a new id, as a saga would send it again.
-  if (random.below(4) === 0) messages.push(reserved(orderId, token))
-  if (cancelled && random.below(4) === 0) messages.push(cancelling(orderId))
-  return { orderId, cancelled, messages }
+  if (random.below(4) === 0) messages.push(charge(2))
+  if (cancelled && random.below(4) === 0) messages.push(undo(2))
+  return { orderId, orchestrated, cancelled, messages }
 }
 
 function shuffled<T>(random: Random, items: readonly T[]): T[] {
@@ -91,8 +103,14 @@ test('however messages, repetitions, stops and faults of the gateway interleave,
 
   const problems: string[] = []
   for (const order of orders) {
-    const events = await world.sent(order.orderId)
-    const found = problemsOf(order, events, await world.charge(order.orderId))
+    const sent = await world.sent(order.orderId)
+    const replies = sent.filter((message) => message.type.includes('.replied.'))
+    const facts = sent.filter((message) => !replies.includes(message))
+    const charge = await world.charge(order.orderId)
+    const found = [
+      ...problemsOf(order, facts, charge),
+      ...problemsOfReplies(order, replies, charge),
+    ]
     problems.push(...found.map((problem) => `${order.orderId}: ${problem}`))
   }
   expect(problems).toEqual([])
@@ -122,15 +140,38 @@ function problemsOf(
     if ([...types].join() !== expected) problems.push(`told ${[...types].join()}, not ${expected}`)
     return problems
   }
-  const refund = events.find((event) => event.type === 'payment.refunded.v1')
+  const refunded = events.find((event) => event.type === 'payment.refunded.v1')
   const refundedMinor = charge?.['refundedMinor'] ?? 0
-  if (refund?.body['amountMinor'] !== refundedMinor) {
-    problems.push(`not told what went back: ${JSON.stringify(refund)}`)
+  if (refunded?.body['amountMinor'] !== refundedMinor) {
+    problems.push(`not told what went back: ${JSON.stringify(refunded)}`)
   }
   if (chargeStatus === 'captured') problems.push('it is undone and the gateway holds the money')
   const capturedAt = events.findIndex((event) => event.type === 'payment.captured.v1')
   const refundedAt = events.findIndex((event) => event.type === 'payment.refunded.v1')
   if (capturedAt > refundedAt) problems.push('the capture was told after the refund')
+  return problems
+}
+
+/** What is wrong with what the orchestrator was answered. */
+function problemsOfReplies(
+  { orchestrated, cancelled }: Order,
+  replies: readonly Sent[],
+  charge: Record<string, unknown> | undefined,
+): string[] {
+  if (!orchestrated) return replies.length > 0 ? ['an event was answered as a command'] : []
+  const outcomesOf = (direction: string): string[] => {
+    const ofStep = replies.filter(({ body }) => body['direction'] === direction)
+    return [...new Set(ofStep.map(({ body }) => JSON.stringify([body['outcome'], body['result']])))]
+  }
+  const [dos, undos] = [outcomesOf('do'), outcomesOf('undo')]
+  const problems: string[] = []
+  if (dos.length > 1 || undos.length > 1)
+    problems.push(`different answers: ${[...dos, ...undos].join()}`)
+  if (!cancelled && dos.length !== 1) problems.push('the capture was not answered')
+  const result = { amountMinor: charge?.['refundedMinor'] ?? 0, currency: 'EUR' }
+  if (cancelled && undos[0] !== JSON.stringify(['ok', result])) {
+    problems.push(`the refund was answered ${undos.join()}, not with ${JSON.stringify(result)}`)
+  }
   return problems
 }
 

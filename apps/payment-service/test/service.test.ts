@@ -1,11 +1,26 @@
 import { once } from 'node:events'
-import { topics } from '@edp/event-schemas'
-import { createKafkaPublisher, ensureTopics } from '@edp/messaging'
+import { type ComposedMessage, topics } from '@edp/event-schemas'
+import {
+  createKafkaPublisher,
+  createRabbitPublisher,
+  declareTopology,
+  deleteTopology,
+  ensureTopics,
+} from '@edp/messaging'
 import { createLogger, declaredStatements } from '@edp/runtime'
 import { explainPlans, stack, waitFor } from '@edp/testkit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type AppProcess, spawnApp, startApp } from './processes.ts'
-import { amountMinor, cancelling, createWorld, newOrderId, reserved, type World } from './world.ts'
+import {
+  amountMinor,
+  cancelling,
+  capture,
+  createWorld,
+  newOrderId,
+  refund,
+  reserved,
+  type World,
+} from './world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -16,29 +31,36 @@ afterAll(() => world.close())
 describe('the service as a process', () => {
   let service: AppProcess
   const logger = createLogger('test', 'silent')
-  const publisher = createKafkaPublisher({
-    brokers: stack().kafkaBrokers,
-    clientId: 'test',
-    logger,
-  })
+  const { kafkaBrokers: brokers, rabbitmqUrl: url } = stack()
+  const publishers = {
+    kafka: createKafkaPublisher({ brokers, clientId: 'test', logger }),
+    rabbitmq: createRabbitPublisher({ url, logger }),
+  }
   beforeAll(async () => {
-    const brokers = stack().kafkaBrokers
-    await ensureTopics({ brokers, namespace: world.namespace, topics })
-    await publisher.start()
+    const { namespace } = world
+    await ensureTopics({ brokers, namespace, topics })
+    await declareTopology({ url, namespace })
+    await publishers.kafka.start()
     service = await startApp('payment-service', world.env())
   })
   afterAll(async () => {
     await service.end('SIGKILL')
-    await publisher.stop()
+    await publishers.kafka.stop()
+    await publishers.rabbitmq.stop()
+    await deleteTopology({ url, namespace: world.namespace })
   })
 
-  async function publish(...messages: ReturnType<typeof reserved>[]): Promise<void> {
-    const rows = messages.map(({ id: messageId, destination, key, type, payload, headers }, id) => {
-      const topic = destination.replace(/^test\./, `${world.namespace}.`)
-      return { id, messageId, destination: topic, key, type, payload, headers }
-    })
-    const outcomes = await publisher.publish(rows)
-    expect(outcomes.filter(Boolean)).toEqual([])
+  async function publish(...messages: ComposedMessage[]): Promise<void> {
+    for (const transport of ['kafka', 'rabbitmq'] as const) {
+      const rows = messages
+        .filter((message) => message.transport === transport)
+        .map(({ id: messageId, destination, key, type, payload, headers }, id) => {
+          const to = destination.replaceAll(/(^|\/)test\./g, `$1${world.namespace}.`)
+          return { id, messageId, destination: to, key, type, payload, headers }
+        })
+      const outcomes = await publishers[transport].publish(rows)
+      expect(outcomes.filter(Boolean)).toEqual([])
+    }
   }
 
   test('charges what Kafka brings, and undoes it', async () => {
@@ -66,6 +88,68 @@ describe('the service as a process', () => {
         },
       ],
       nextCursor: null,
+    })
+  })
+
+  test('charges what RabbitMQ brings, and undoes it, however often it is asked', async () => {
+    const orderId = newOrderId()
+    const command = capture(orderId, 'tok_ok', 1)
+    await publish(command, command, capture(orderId, 'tok_ok', 2))
+    await world.untilSent(orderId, 'payment.capture.replied.v1')
+    const undo = refund(orderId, 1)
+    await publish(undo, command, undo)
+    await world.untilSent(orderId, 'payment.refund.replied.v1')
+    await publish(refund(orderId, 2), capture(orderId, 'tok_ok', 3))
+    const events = await waitFor(() => world.sent(orderId), {
+      message: 'the last attempts are answered',
+      until: (sent) =>
+        [2, 3].every((attempt) => sent.some(({ body }) => body['attempt'] === attempt)),
+    })
+    const facts = events.filter(({ type }) => !type.includes('replied'))
+    expect(facts.map(({ type }) => type)).toEqual(['payment.captured.v1', 'payment.refunded.v1'])
+    for (const { body, type } of events.filter((event) => !facts.includes(event))) {
+      expect([type, body['outcome']]).toEqual([type, 'ok'])
+    }
+    expect(await world.charge(orderId)).toMatchObject({ status: 'refunded' })
+  })
+
+  test('killed with commands in hand, it charges each of them once when it is back', async () => {
+    const orders = Array.from({ length: 150 }, newOrderId)
+    const doomed = await startApp(
+      'payment-service',
+      world.env({ FAULT_POINTS: 'pipeline.before-commit=kill@2' }),
+    )
+    // Both consume the queue: the one that dies takes what it has prefetched with it.
+    let attempt = 0
+    const askAgain = async (): Promise<void> => {
+      attempt += 1
+      await publish(...orders.map((orderId) => capture(orderId, 'tok_ok', attempt)))
+    }
+    await waitFor(
+      async () => {
+        await askAgain()
+        return doomed.child.signalCode
+      },
+      { message: 'it has died', timeoutMs: 20_000 },
+    )
+    expect(doomed.child.signalCode).toBe('SIGKILL')
+    for (const orderId of orders) {
+      const events = await world.untilSent(orderId, 'payment.capture.replied.v1')
+      expect(events.filter(({ type }) => type === 'payment.captured.v1')).toHaveLength(1)
+      expect(await world.charge(orderId)).toMatchObject({ status: 'captured', amountMinor })
+    }
+    const open = await world.db.query('select 1 from payments where due_at is not null')
+    expect(open).toEqual([])
+  })
+
+  test('says of each of its brokers how it goes', async () => {
+    const ready = await (await fetch(`${service.url}/health/ready`)).json()
+    expect(ready).toMatchObject({
+      ready: true,
+      checks: {
+        'payment-service.kafka': { status: 'ok' },
+        'payment-service.rabbitmq': { status: 'ok' },
+      },
     })
   })
 
@@ -140,6 +224,7 @@ test('a bad environment is one message with every problem, and exit 1', async ()
     'HTTP_PORT',
     'DATABASE_URL',
     'KAFKA_BROKERS',
+    'RABBITMQ_URL',
     'PAYMENT_GATEWAY_URL',
     'CALL_ATTEMPTS_MAX',
   ]) {

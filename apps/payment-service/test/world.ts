@@ -3,20 +3,31 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   type CancelReason,
+  type CommandHeaders,
   type ComposedMessage,
   compose,
   newMessageId,
   orderCancellingV1,
   type Outgoing,
   outgoing,
+  paymentCaptureV1,
+  paymentRefundV1,
   stockReservedV1,
 } from '@edp/event-schemas'
-import { createPipeline, type IncomingMessage } from '@edp/messaging'
-import { createHealth, createLifecycle, createLogger, openDatabase, readConfig } from '@edp/runtime'
+import { type Consumer, createPipeline, type IncomingMessage, type Pipeline } from '@edp/messaging'
+import {
+  createHealth,
+  createLifecycle,
+  createLogger,
+  type Database,
+  openDatabase,
+  readConfig,
+} from '@edp/runtime'
 import { stack, templateDatabase, type TestDatabase, uniqueNamespace, waitFor } from '@edp/testkit'
 import { config } from '../src/config.ts'
-import { kafkaConsumer } from '../src/consumers.ts'
+import { kafkaConsumer, rabbitmqConsumer } from '../src/consumers.ts'
 import { createPaymentWork } from '../src/payment-work.ts'
+import type { PaymentRows } from '../src/rows.ts'
 import { type AppProcess, startApp } from './processes.ts'
 
 export const amountMinor = 1299
@@ -74,6 +85,7 @@ export async function createWorld(slowMs = 400): Promise<World> {
   const env = (overrides: Record<string, string> = {}): Record<string, string> => ({
     DATABASE_URL: db.serviceUrl,
     KAFKA_BROKERS: stack().kafkaBrokers.join(','),
+    RABBITMQ_URL: stack().rabbitmqUrl,
     MESSAGING_NAMESPACE: namespace,
     PAYMENT_GATEWAY_URL: sandbox.url,
     GATEWAY_TIMEOUT_MS: '1000',
@@ -101,19 +113,19 @@ export async function createWorld(slowMs = 400): Promise<World> {
     }))
   }
 
+  const pipelineOf = (consumer: Consumer<PaymentRows>, database: Database): Pipeline =>
+    createPipeline({ consumer, database, source: 'payment-service', namespace, logger })
+
   const startWork = async (overrides: Record<string, string> = {}): Promise<Work> => {
     const settings = readConfig(config, env(overrides))
     const database = openDatabase({ url: db.serviceUrl, applicationName: 'payment-service-test' })
     const health = createHealth()
     const work = createPaymentWork(settings, { database, logger, health })
     const lifecycle = createLifecycle(work.components, { logger, shutdownTimeoutMs: 20_000 })
-    const pipeline = createPipeline({
-      consumer: work.consumer,
-      database,
-      source: 'payment-service',
-      namespace,
-      logger,
-    })
+    const pipelines = {
+      kafka: pipelineOf(work.kafka, database),
+      rabbitmq: pipelineOf(work.rabbitmq, database),
+    }
     await lifecycle.start()
     health.markStarted()
     const stop = async (): Promise<void> => {
@@ -123,7 +135,7 @@ export async function createWorld(slowMs = 400): Promise<World> {
     }
     running.add(stop)
     return {
-      deliver: (...messages) => pipeline.handle(messages.map(asIncoming)),
+      deliver: (...messages) => handleAll(pipelines, messages),
       problems: () =>
         Object.entries(health.readiness().checks)
           .filter(([, report]) => report.status !== 'ok')
@@ -146,9 +158,12 @@ export async function createWorld(slowMs = 400): Promise<World> {
     startWork,
     async deliverOnly(...messages) {
       const database = openDatabase({ url: db.serviceUrl, applicationName: 'payment-service-test' })
-      const consumer = kafkaConsumer({ claimLeaseMs: 1, afterCommit: () => undefined })
-      const options = { consumer, database, source: 'payment-service', namespace, logger }
-      await createPipeline(options).handle(messages.map(asIncoming))
+      const options = { claimLeaseMs: 1, afterCommit: () => undefined }
+      const pipelines = {
+        kafka: pipelineOf(kafkaConsumer(options), database),
+        rabbitmq: pipelineOf(rabbitmqConsumer(options), database),
+      }
+      await handleAll(pipelines, messages)
       await database.end()
     },
     async restartSandbox(signal) {
@@ -210,15 +225,50 @@ export function cancelling(
   )
 }
 
+/** An attempt of `payment.capture` for an order; each call is a new message. */
+export function capture(orderId: string, token: string, attempt = 1): ComposedMessage {
+  const payment = { amountMinor, currency: 'EUR', paymentRef: token }
+  return message(
+    outgoing(paymentCaptureV1, orderId, { orderId, payment }, command(orderId, 'do', attempt)),
+    'order-service',
+  )
+}
+
+/** An attempt of `payment.refund` for an order; each call is a new message. */
+export function refund(orderId: string, attempt = 1): ComposedMessage {
+  const body = { orderId, currency: 'EUR' }
+  return message(
+    outgoing(paymentRefundV1, orderId, body, command(orderId, 'undo', attempt)),
+    'order-service',
+  )
+}
+
+function command(sagaid: string, direction: 'do' | 'undo', attempt: number): CommandHeaders {
+  return { sagaid, step: 'charge', direction, attempt }
+}
+
 function message(content: Outgoing, source: string): ComposedMessage {
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
   return compose(content, {
     source,
     namespace: 'test',
     now: new Date(),
-    coordination: 'choreographed',
+    coordination: content.command ? 'orchestrated' : 'choreographed',
     traceparent,
   })
+}
+
+/** Hands each message to the consumer of its broker, both of them at once. */
+async function handleAll(
+  pipelines: Record<'kafka' | 'rabbitmq', Pipeline>,
+  messages: readonly ComposedMessage[],
+): Promise<void> {
+  const over = (transport: 'kafka' | 'rabbitmq'): IncomingMessage[] =>
+    messages.filter((one) => one.transport === transport).map(asIncoming)
+  await Promise.all([
+    pipelines.kafka.handle(over('kafka')),
+    pipelines.rabbitmq.handle(over('rabbitmq')),
+  ])
 }
 
 function asIncoming(composed: ComposedMessage): IncomingMessage {

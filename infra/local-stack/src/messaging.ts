@@ -1,20 +1,31 @@
 import { createHash } from 'node:crypto'
-import { deadLetterQueue, queues, topics } from '@edp/event-schemas'
+import {
+  deadLetterQueue,
+  deadLetterQueueArguments,
+  queues,
+  topics,
+  workQueueArguments,
+} from '@edp/event-schemas'
 import { z } from 'zod'
 import { addPrepared, readPrepared } from './prepared.ts'
 import { kafkaTopicsExist } from './probes.ts'
 import type { Endpoints, Settings, Way } from './settings.ts'
 import { messageOf, StackError } from './stack-error.ts'
 
-/** Creates the Kafka topics and the RabbitMQ exchanges and queues. What exists stays as it is. */
+/**
+ * Creates the Kafka topics and the RabbitMQ exchanges and queues. What exists stays as it is.
+ * @throws StackError when a queue exists with other arguments, and says which
+ */
 export async function prepareMessaging(
   endpoints: Endpoints,
   settings: Settings,
   way: Way,
 ): Promise<void> {
   const { namespace } = settings
+  // With the arguments: what they were changed to is declared too, and then says what is wrong with the queues that are there.
+  const args = [deadLetterQueueArguments, workQueueArguments(deadLetterQueue)]
   const mark = createHash('sha256')
-    .update(JSON.stringify([namespace, topics, queues, deadLetterQueue]))
+    .update(JSON.stringify([namespace, topics, queues, deadLetterQueue, args]))
     .digest('hex')
     .slice(0, 16)
   if (way !== 'external' && readPrepared(settings)['messaging'] === mark) {

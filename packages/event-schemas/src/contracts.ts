@@ -12,6 +12,18 @@ import {
   orderPlacedV1,
 } from './order-events.ts'
 import { paymentCapturedV1, paymentDeclinedV1, paymentRefundedV1 } from './payment-events.ts'
+import {
+  paymentCaptureV1,
+  paymentRefundV1,
+  stockReleaseV1,
+  stockReserveV1,
+} from './saga-commands.ts'
+import {
+  paymentCaptureRepliedV1,
+  paymentRefundRepliedV1,
+  stockReleaseRepliedV1,
+  stockReserveRepliedV1,
+} from './saga-replies.ts'
 
 /** Every message of the system, in every version that is still sent. A test finds one that is missing here. */
 export const contracts: readonly Contract[] = [
@@ -26,4 +38,12 @@ export const contracts: readonly Contract[] = [
   paymentCapturedV1,
   paymentDeclinedV1,
   paymentRefundedV1,
+  stockReserveV1,
+  stockReleaseV1,
+  paymentCaptureV1,
+  paymentRefundV1,
+  stockReserveRepliedV1,
+  stockReleaseRepliedV1,
+  paymentCaptureRepliedV1,
+  paymentRefundRepliedV1,
 ]

@@ -4,6 +4,8 @@ import { z } from 'zod'
 export const amountMinor = z.int().nonnegative()
 export const currency = z.string().regex(/^[A-Z]{3}$/, 'expected an ISO 4217 code such as EUR')
 export const orderId = z.uuidv7()
+/** The id of a saga is the id of its order, in both styles. */
+export const sagaId = orderId
 export const sku = z.string().min(1).max(64)
 export const quantity = z.int().positive().max(1_000_000)
 

@@ -41,6 +41,7 @@ export {
   priority,
   type Priority,
   quantity,
+  sagaId,
   sku,
 } from './fields.ts'
 export {
@@ -80,4 +81,35 @@ export {
   paymentDeclinedV1,
   paymentRefundedV1,
 } from './payment-events.ts'
-export { deadLetterQueue, type Queue, queues, type Topic, topics } from './topology.ts'
+export {
+  type PaymentCaptureV1,
+  type PaymentRefundV1,
+  paymentCaptureV1,
+  paymentRefundV1,
+  type StockReleaseV1,
+  type StockReserveV1,
+  stockReleaseV1,
+  stockReserveV1,
+} from './saga-commands.ts'
+export {
+  type PaymentCaptureRepliedV1,
+  type PaymentRefundRepliedV1,
+  paymentCaptureRepliedV1,
+  paymentRefundRepliedV1,
+  type ReplyOutcome,
+  replyOutcome,
+  type StockReleaseRepliedV1,
+  type StockReserveRepliedV1,
+  stockReleaseRepliedV1,
+  stockReserveRepliedV1,
+} from './saga-replies.ts'
+export {
+  deadLetterQueue,
+  deadLetterQueueArguments,
+  type Queue,
+  type QueueArguments,
+  queues,
+  type Topic,
+  topics,
+  workQueueArguments,
+} from './topology.ts'

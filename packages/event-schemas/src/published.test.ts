@@ -7,6 +7,7 @@ import { contracts } from './contracts.ts'
 import { bodySchema, documents, schemaFile } from './documents.ts'
 import { fromHeaders } from './headers.ts'
 import * as all from './index.ts'
+import { queues } from './topology.ts'
 
 const generated = new URL('../generated/', import.meta.url)
 const golden = new URL('../golden/', import.meta.url)
@@ -39,7 +40,7 @@ describe.each(contracts.map((contract) => [contract.type, contract] as const))(
       const examples = messages.parse(readJson(new URL(`${contract.type}.json`, golden)))
       expect(examples.length).toBeGreaterThan(0)
       for (const { headers, body } of examples) {
-        const reading = fromHeaders('kafka', headers)
+        const reading = fromHeaders(contract.destination.transport, headers)
         expect(reading).toMatchObject({ ok: true, envelope: { type: contract.type } })
         expect(readBody(contract, contract.type, body)).toEqual({ ok: true, body })
       }
@@ -56,6 +57,17 @@ test('the committed documents are up to date (pnpm --filter @edp/event-schemas g
   for (const [name, document] of wanted) {
     expect(readJson(new URL(name, generated))).toEqual(JSON.parse(JSON.stringify(document)))
   }
+})
+
+test('every command and reply goes to a queue that is declared, by the exchange that it is bound to', () => {
+  const declared = new Set(queues.map(({ exchange, name }) => `${exchange}/${name}`))
+  const used = contracts.flatMap(({ destination }) =>
+    destination.transport === 'rabbitmq'
+      ? [`${destination.exchange}/${destination.routingKey}`]
+      : [],
+  )
+  expect(used.length).toBeGreaterThan(0)
+  expect(used.filter((destination) => !declared.has(destination))).toEqual([])
 })
 
 test('every reference of the AsyncAPI document leads somewhere', () => {

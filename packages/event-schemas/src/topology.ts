@@ -38,3 +38,30 @@ export const queues: readonly Queue[] = [
   { name: 'payment-service.redrive', exchange: 'redrive' },
   { name: 'order-service.redrive', exchange: 'redrive' },
 ]
+
+/** What a queue is declared with. A queue that exists with other arguments cannot be changed, only made anew. */
+export type QueueArguments = Readonly<Record<string, string | number>>
+
+/** A backstop for messages that kill every process that takes them, far above any attempts of our own. */
+const deliveryLimit = 1000
+/** The end of the road: a message that were dropped from here would be lost. RabbitMQ 4 has a limit of 20 by itself. */
+const noDeliveryLimit = 1_000_000_000
+
+/** The arguments of a work queue, whose dead letters go to a queue that is named with its namespace. */
+export function workQueueArguments(deadLetters: Queue): QueueArguments {
+  return {
+    'x-queue-type': 'quorum',
+    'x-delivery-limit': deliveryLimit,
+    'x-dead-letter-exchange': deadLetters.exchange,
+    'x-dead-letter-routing-key': deadLetters.name,
+    // Without it the broker may lose a message on its way to the dead letters; it needs the overflow rule.
+    'x-dead-letter-strategy': 'at-least-once',
+    'x-overflow': 'reject-publish',
+  }
+}
+
+/** The arguments of the queue of dead letters. */
+export const deadLetterQueueArguments: QueueArguments = {
+  'x-queue-type': 'quorum',
+  'x-delivery-limit': noDeliveryLimit,
+}

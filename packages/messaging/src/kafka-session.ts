@@ -1,6 +1,7 @@
 import { gauge, type HealthReport, type Logger } from '@edp/runtime'
 import type { Consumer as KafkajsConsumer, EachBatchPayload, IHeaders, Kafka } from 'kafkajs'
 import type { BatchLane } from './batch-lane.ts'
+import type { ConsumerSession } from './consumer-sessions.ts'
 import type { IncomingMessage } from './read-message.ts'
 
 export interface KafkaSessionOptions {
@@ -35,7 +36,7 @@ const lag = gauge('edp_consumer_lag_messages', 'Messages behind the newest, when
 ])
 
 /** One life of a kafkajs consumer, from its connection to its crash or stop. */
-export class KafkaSession {
+export class KafkaSession implements ConsumerSession {
   readonly #options: KafkaSessionOptions
   readonly #consumer: KafkajsConsumer
   readonly #crashed = Promise.withResolvers<never>()
@@ -67,11 +68,11 @@ export class KafkaSession {
     this.#listen()
   }
 
-  get joined(): boolean {
+  get isConsuming(): boolean {
     return this.#joined
   }
 
-  get hasJoined(): boolean {
+  get hasConsumed(): boolean {
     return this.#generation > 0
   }
 

@@ -3,12 +3,18 @@ import type { AppError, Component, HealthReport } from '@edp/runtime'
 import { BatchLane } from './batch-lane.ts'
 import { partitionOf } from './kafka-partitioner.ts'
 import type { IncomingMessage } from './read-message.ts'
-import { type ConsumerOptions, groupOf, topicsOf } from './subscription.ts'
+import { type ConsumerOptions, groupOf, queuesOf, topicsOf } from './subscription.ts'
 
-/** A broker in this process, for tests of services that need no real one: Kafka's faces and promises, nothing kept. */
+/**
+ * A broker in this process, for tests of services that need no real one: topics and queues with the faces and promises of
+ * Kafka and RabbitMQ, nothing kept.
+ */
 export interface MemoryBroker {
   createPublisher(): Publisher & Component
-  /** Consumes as `createKafkaConsumer` does; members of a group share the partitions. */
+  /**
+   * Consumes as `createKafkaConsumer` and `createRabbitConsumer` do. Each group gets every message of a topic, and its members
+   * share the partitions; all that consume a queue share its messages.
+   */
   createConsumer(options: ConsumerOptions): Component
   /** Moves a group back to the beginning of everything. */
   rewind(group: string): void
@@ -16,8 +22,15 @@ export interface MemoryBroker {
 
 type Log = IncomingMessage[]
 
+/** A topic, or a queue: then all that consume it are one group. */
 interface Topic {
   readonly partitions: readonly Log[]
+}
+
+/** A topic or queue as one consumer sees it. */
+interface Source {
+  readonly name: string
+  readonly group: Group
 }
 
 /** Where a group is, by topic and partition, and who its members are. */
@@ -78,12 +91,15 @@ class BrokerState {
   }
 
   append(row: OutboxRow): void {
-    const { partitions } = this.topic(row.destination)
+    // An exchange with its routing key, which is the name of the queue.
+    const slash = row.destination.indexOf('/')
+    const name = row.destination.slice(slash + 1)
+    const { partitions } = this.topic(name)
     const partition = partitionOf(row.key, partitions.length)
     const log = partitions[partition]
     log?.push({
-      transport: 'kafka',
-      position: `${row.destination}/${partition}@${log.length}`,
+      transport: slash < 0 ? 'kafka' : 'rabbitmq',
+      position: slash < 0 ? `${name}/${partition}@${log.length}` : `${name}@${row.messageId}`,
       headers: row.headers,
       body: Buffer.from(row.payload),
     })
@@ -98,7 +114,7 @@ class MemoryConsumer implements Component {
   readonly name: string
   readonly #state: BrokerState
   readonly #options: ConsumerOptions
-  readonly #group: Group
+  readonly #sources: readonly Source[]
   readonly #lane: BatchLane
   #running: Promise<void> | undefined
   #stopped = false
@@ -109,14 +125,18 @@ class MemoryConsumer implements Component {
     this.name = options.consumer.name
     this.#state = state
     this.#options = options
-    this.#group = state.group(groupOf(options))
+    const group = state.group(groupOf(options))
+    this.#sources = [
+      ...topicsOf(options).map((name) => ({ name, group })),
+      ...queuesOf(options).map((name) => ({ name, group: state.group(name) })),
+    ]
     this.#lane = new BatchLane({ ...options, onFailure: (error) => this.#crash(error) })
   }
 
   async start(): Promise<void> {
     if (this.#running || this.#stopped) return
     await this.#options.pipeline.ready()
-    this.#group.members.push(this)
+    for (const group of this.#groups()) group.members.push(this)
     this.#running = this.#run()
     this.#state.wake()
   }
@@ -126,8 +146,10 @@ class MemoryConsumer implements Component {
     this.wake()
     await this.#lane.stop()
     await this.#running
-    const index = this.#group.members.indexOf(this)
-    if (index >= 0) this.#group.members.splice(index, 1)
+    for (const { members } of this.#groups()) {
+      const index = members.indexOf(this)
+      if (index >= 0) members.splice(index, 1)
+    }
     this.#state.wake()
   }
 
@@ -138,6 +160,10 @@ class MemoryConsumer implements Component {
 
   wake(): void {
     this.#wake()
+  }
+
+  #groups(): Set<Group> {
+    return new Set(this.#sources.map(({ group }) => group))
   }
 
   #crash(error: AppError): void {
@@ -162,12 +188,12 @@ class MemoryConsumer implements Component {
   /** Everything new in the partitions that are this member's. */
   #fetch(): Promise<void>[] {
     const taken: Promise<void>[] = []
-    const { members, offsets } = this.#group
     let place = 0
-    for (const topic of topicsOf(this.#options)) {
-      for (const [partition, log] of this.#state.topic(topic).partitions.entries()) {
+    for (const source of this.#sources) {
+      const { members, offsets } = source.group
+      for (const [partition, log] of this.#state.topic(source.name).partitions.entries()) {
         const owner = members[place++ % members.length]
-        const name = `${topic}/${partition}`
+        const name = `${source.name}/${partition}`
         const offset = offsets.get(name) ?? 0
         if (owner !== this || offset >= log.length) continue
         let settled = offset

@@ -16,24 +16,34 @@ export interface RabbitConnection {
   close(): Promise<void>
 }
 
-/** Connects. @throws when the broker does not answer within 10 s */
-export async function openRabbitConnection(options: {
+/** Who connects where. */
+export interface RabbitConnectionOptions {
   url: string
   /** Shown in the broker's management page. */
   name: string
   logger?: Logger | undefined
-}): Promise<RabbitConnection> {
-  const { logger } = options
+}
+
+/** Connects with our bounds. @throws when the broker does not answer within 10 s */
+export function connectToRabbit(options: RabbitConnectionOptions): Promise<ChannelModel> {
   const url = new URL(options.url)
   if (!url.searchParams.has('heartbeat')) {
     url.searchParams.set('heartbeat', String(heartbeatSeconds))
   }
-  const model = await connect(url.href, {
+  return connect(url.href, {
     timeout: connectTimeoutMs,
     noDelay: true,
     keepAlive: true,
     clientProperties: { connection_name: options.name },
   })
+}
+
+/** Connects, for publishing. @throws when the broker does not answer within 10 s */
+export async function openRabbitConnection(
+  options: RabbitConnectionOptions,
+): Promise<RabbitConnection> {
+  const { logger } = options
+  const model = await connectToRabbit(options)
   let lost = false
   let lastError: unknown
   // Without a listener an error would end the process.

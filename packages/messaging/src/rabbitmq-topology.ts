@@ -1,57 +1,93 @@
-import { deadLetterQueue as deadLetters, type Queue, queues as allQueues } from '@edp/event-schemas'
+import {
+  deadLetterQueue as deadLetters,
+  deadLetterQueueArguments,
+  type Queue,
+  type QueueArguments,
+  queues as allQueues,
+  workQueueArguments,
+} from '@edp/event-schemas'
+import { AppError } from '@edp/runtime'
 import type { ConfirmChannel } from 'amqplib'
 import { openRabbitConnection } from './rabbitmq-connection.ts'
 
-/** A backstop for messages that kill every process that takes them, far above any attempts of our own. */
-const deliveryLimit = 1000
-/** The end of the road: a message that were dropped from here would be lost. RabbitMQ 4 has a limit of 20 by itself. */
-const noDeliveryLimit = 1_000_000_000
-
-/**
- * Declares every exchange and queue, the dead-letter ones first: RabbitMQ silently loses what it dead-letters to an
- * exchange that does not exist. Declaring what exists changes nothing. Works on RabbitMQ 3.10 and 4.
- * @throws when one exists with other arguments
- */
-export async function declareTopology(options: {
+/** What to declare, or to delete, in a namespace: everything unless told. */
+export interface TopologyOptions {
   url: string
   namespace: string
   queues?: readonly Queue[]
   deadLetterQueue?: Queue
-}): Promise<void> {
-  const { url, namespace, queues = allQueues, deadLetterQueue = deadLetters } = options
-  const qualified = (queue: Queue): Queue => ({
-    name: `${namespace}.${queue.name}`,
-    exchange: `${namespace}.${queue.exchange}`,
-  })
-  const connection = await openRabbitConnection({ url, name: 'topology' })
+}
+
+/**
+ * Declares every exchange and queue, the dead-letter ones first: RabbitMQ silently loses what it dead-letters to an
+ * exchange that does not exist. Declaring what exists changes nothing. Works on RabbitMQ 3.10 and 4.
+ * @throws AppError when one exists with other arguments
+ */
+export async function declareTopology(options: TopologyOptions): Promise<void> {
+  const { queues, last } = qualified(options)
+  const connection = await openRabbitConnection({ url: options.url, name: 'topology' })
   try {
     const channel = await connection.channel()
-    const last = qualified(deadLetterQueue)
-    await declare(channel, last, { 'x-delivery-limit': noDeliveryLimit })
-    for (const queue of queues) {
-      await declare(channel, qualified(queue), {
-        'x-delivery-limit': deliveryLimit,
-        'x-dead-letter-exchange': last.exchange,
-        'x-dead-letter-routing-key': last.name,
-        // Without it the broker may lose a message on its way to the dead letters; it needs the overflow rule.
-        'x-dead-letter-strategy': 'at-least-once',
-        'x-overflow': 'reject-publish',
-      })
-    }
+    await declare(channel, last, deadLetterQueueArguments)
+    for (const queue of queues) await declare(channel, queue, workQueueArguments(last))
   } finally {
     await connection.close()
   }
 }
 
+/** Deletes every exchange and queue of a namespace, with what is in them. What is not there is no error. */
+export async function deleteTopology(options: TopologyOptions): Promise<void> {
+  const { queues, last } = qualified(options)
+  const connection = await openRabbitConnection({ url: options.url, name: 'topology' })
+  try {
+    const channel = await connection.channel()
+    for (const { name } of [...queues, last]) await channel.deleteQueue(name)
+    const exchanges = new Set([...queues, last].map(({ exchange }) => exchange))
+    for (const exchange of exchanges) await channel.deleteExchange(exchange)
+  } finally {
+    await connection.close()
+  }
+}
+
+function qualified(options: TopologyOptions): { queues: Queue[]; last: Queue } {
+  const { namespace, queues = allQueues, deadLetterQueue = deadLetters } = options
+  const qualify = (queue: Queue): Queue => ({
+    name: `${namespace}.${queue.name}`,
+    exchange: `${namespace}.${queue.exchange}`,
+  })
+  return { queues: queues.map(qualify), last: qualify(deadLetterQueue) }
+}
+
 async function declare(
   channel: ConfirmChannel,
   { name, exchange }: Queue,
-  limits: Readonly<Record<string, string | number>>,
+  args: QueueArguments,
 ): Promise<void> {
-  await channel.assertExchange(exchange, 'direct', { durable: true })
-  await channel.assertQueue(name, {
-    durable: true,
-    arguments: { 'x-queue-type': 'quorum', ...limits },
-  })
+  await asDeclared(
+    `exchange ${exchange}`,
+    channel.assertExchange(exchange, 'direct', { durable: true }),
+  )
+  await asDeclared(`queue ${name}`, channel.assertQueue(name, { durable: true, arguments: args }))
   await channel.bindQueue(name, exchange, name)
+}
+
+/** The broker closes a channel with this code (precondition failed) when what exists is of another kind. */
+const preconditionFailed = 406
+
+async function asDeclared(what: string, declaring: Promise<unknown>): Promise<void> {
+  try {
+    await declaring
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === preconditionFailed))
+      throw error
+    const advice = 'its arguments cannot be changed: move its messages, delete it, declare again'
+    throw new AppError(
+      'topology-differs',
+      `the ${what} is another one; ${advice}: ${error.message}`,
+      {
+        retry: 'permanent',
+        cause: error,
+      },
+    )
+  }
 }

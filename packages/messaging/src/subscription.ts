@@ -42,3 +42,13 @@ export function topicsOf({ namespace, consumer }: ConsumerOptions): string[] {
   }
   return [...topics].toSorted()
 }
+
+/** The RabbitMQ queues of everything that a consumer handles, with the namespace. A queue is bound by its own name. */
+export function queuesOf({ namespace, consumer }: ConsumerOptions): string[] {
+  const queues = new Set<string>()
+  for (const { contract } of consumer.handlers.values()) {
+    const { destination } = contract
+    if (destination.transport === 'rabbitmq') queues.add(`${namespace}.${destination.routingKey}`)
+  }
+  return [...queues].toSorted()
+}

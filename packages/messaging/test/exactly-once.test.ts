@@ -1,6 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import type { OutboxRow } from '@edp/outbox'
 import { type Component, createHealth, createLogger } from '@edp/runtime'
 import { stack, uniqueNamespace, waitFor } from '@edp/testkit'
@@ -10,6 +9,7 @@ import { createKafkaConsumer, createKafkaPublisher, ensureTopics } from '../src/
 import { addition } from './fixtures/counter-messages.ts'
 import { useCounterService } from './fixtures/counter-pipeline.ts'
 import { counterConsumer, counterTopic, outboxRows } from './fixtures/counter-service.ts'
+import { startMember as startCounterMember } from './fixtures/start-member.ts'
 
 const service = useCounterService()
 const brokers = stack().kafkaBrokers
@@ -161,18 +161,8 @@ test('a second process joins and is killed under load: no effect is lost or doub
 })
 
 function startMember() {
-  const child = spawn(
-    process.execPath,
-    [
-      '--conditions=source',
-      '--import=tsx',
-      'test/fixtures/counter-member.ts',
-      namespace,
-      service().db.serviceUrl,
-      brokers.join(','),
-    ],
-    { cwd: join(import.meta.dirname, '..'), stdio: ['ignore', 'pipe', 'inherit'] },
-  )
+  const databaseUrl = service().db.serviceUrl
+  const child = startCounterMember({ namespace, databaseUrl, broker: brokers.join(',') })
   children.push(child)
   return child
 }

@@ -26,7 +26,7 @@ describePublisher('Kafka', () => ({
     }),
 }))
 
-describeConsumer('Kafka', () => ({
+describeConsumer('Kafka', 'kafka', () => ({
   createPublisher: () => createKafkaPublisher({ brokers, clientId: 'conformance', logger }),
   createConsumer: (options) => createKafkaConsumer({ ...options, brokers }),
   prepare: (prefix) => ensureTopics({ brokers, namespace: prefix, topics: [counterTopic] }),

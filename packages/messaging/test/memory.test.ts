@@ -1,6 +1,6 @@
 import { uniqueNamespace } from '@edp/testkit'
 import { createMemoryBroker } from '../src/index.ts'
-import { describeConsumer } from './conformance-consumer.ts'
+import { type ConsumingBroker, describeConsumer } from './conformance-consumer.ts'
 import { describePublisher } from './conformance-publisher.ts'
 import { readTopic } from './fixtures/read-topic.ts'
 
@@ -20,8 +20,11 @@ describePublisher('memory', () => ({
     }),
 }))
 
-describeConsumer('memory', () => ({
+const inMemory: ConsumingBroker = {
   createPublisher: () => broker.createPublisher(),
   createConsumer: (options) => broker.createConsumer(options),
   prepare: async () => undefined,
-}))
+}
+
+describeConsumer('topics in memory', 'kafka', () => inMemory)
+describeConsumer('queues in memory', 'rabbitmq', () => inMemory)

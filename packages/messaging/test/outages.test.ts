@@ -1,4 +1,3 @@
-import { createServer, type Server, type Socket, connect as connectTo } from 'node:net'
 import { createHealth, createLogger } from '@edp/runtime'
 import { stack, uniqueNamespace, waitFor } from '@edp/testkit'
 import { connect } from 'amqplib'
@@ -8,65 +7,19 @@ import {
   createKafkaPublisher,
   createRabbitPublisher,
   declareTopology,
+  deleteTopology,
   ensureTopics,
 } from '../src/index.ts'
 import { codes, row } from './conformance-publisher.ts'
 import { addition } from './fixtures/counter-messages.ts'
 import { counterConsumer, counterTopic, outboxRows } from './fixtures/counter-service.ts'
+import { closeProxies, type Proxy, proxyTo, proxyToUrl } from './fixtures/proxy.ts'
 import { recordingPipeline } from './fixtures/recording-pipeline.ts'
 
 const logger = createLogger('outages', 'silent')
 const { kafkaBrokers, rabbitmqUrl } = stack()
-const proxies: Proxy[] = []
 
-afterEach(async () => {
-  for (const proxy of proxies.splice(0)) await proxy.close()
-})
-
-/** A way to a server that can be cut and opened again. */
-interface Proxy {
-  readonly port: number
-  /** Ends every connection; new ones are refused. */
-  cut(): Promise<void>
-  open(): Promise<void>
-  /** Ends every connection; new ones are taken. */
-  drop(): void
-  close(): Promise<void>
-}
-
-async function proxyTo(host: string, port: number): Promise<Proxy> {
-  const sockets = new Set<Socket>()
-  const server: Server = createServer((socket) => {
-    const upstream = connectTo(port, host)
-    for (const end of [socket, upstream]) {
-      sockets.add(end)
-      end.on('error', () => end.destroy())
-      end.on('close', () => sockets.delete(end))
-    }
-    socket.pipe(upstream).pipe(socket)
-    socket.on('close', () => upstream.destroy())
-    upstream.on('close', () => socket.destroy())
-  })
-  let listeningOn = 0
-  const open = async (): Promise<void> => {
-    await new Promise<void>((resolve) => server.listen(listeningOn, '127.0.0.1', resolve))
-    const address = server.address()
-    if (address === null || typeof address === 'string') throw new Error('no port')
-    listeningOn = address.port
-  }
-  const drop = (): void => {
-    for (const socket of sockets) socket.destroy()
-  }
-  const cut = async (): Promise<void> => {
-    const closed = new Promise((resolve) => server.close(resolve))
-    drop()
-    await closed
-  }
-  await open()
-  const proxy = { port: listeningOn, cut, open, drop, close: cut }
-  proxies.push(proxy)
-  return proxy
-}
+afterEach(closeProxies)
 
 function kafkaProxy(): Promise<Proxy> {
   const { hostname, port } = new URL(`kafka://${kafkaBrokers[0]}`)
@@ -165,10 +118,8 @@ test('connections to RabbitMQ that are cut while publishing lose nothing and kee
   const namespace = uniqueNamespace()
   const queue = { name: 'cuts', exchange: 'things' }
   await declareTopology({ url: rabbitmqUrl, namespace, queues: [queue] })
-  const upstream = new URL(rabbitmqUrl)
-  const proxy = await proxyTo(upstream.hostname, Number(upstream.port))
-  upstream.port = String(proxy.port)
-  const publisher = createRabbitPublisher({ url: upstream.href, logger })
+  const { proxy, url } = await proxyToUrl(rabbitmqUrl)
+  const publisher = createRabbitPublisher({ url, logger })
   const destination = `${namespace}.things/${namespace}.cuts`
   const rows = Array.from({ length: 4000 }, (_, seq) =>
     row({ destination, key: `k${seq % 50}`, payload: JSON.stringify({ seq }) }),
@@ -193,7 +144,7 @@ test('connections to RabbitMQ that are cut while publishing lose nothing and kee
   await publisher.stop()
   const seqs = await readAll(`${namespace}.cuts`, rows.length)
   expectFirstDeliveriesInOrder(seqs)
-  await removeTopology(namespace, 'cuts')
+  await deleteTopology({ url: rabbitmqUrl, namespace, queues: [queue] })
 })
 
 /** Reads a queue until every number up to `count` was there. */
@@ -220,12 +171,4 @@ function expectFirstDeliveriesInOrder(seqs: readonly number[]): void {
     const ofKey = firsts.filter((seq) => seq % 50 === key)
     expect(ofKey).toEqual(ofKey.toSorted((a, b) => a - b))
   }
-}
-
-async function removeTopology(namespace: string, queue: string): Promise<void> {
-  const model = await connect(rabbitmqUrl)
-  const channel = await model.createChannel()
-  for (const name of [queue, 'dlq']) await channel.deleteQueue(`${namespace}.${name}`)
-  for (const name of ['things', 'dlx']) await channel.deleteExchange(`${namespace}.${name}`)
-  await model.close()
 }

@@ -2,8 +2,15 @@ import { createLogger } from '@edp/runtime'
 import { stack, uniqueNamespace, waitFor } from '@edp/testkit'
 import { type ChannelModel, connect, type ConfirmChannel } from 'amqplib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createRabbitPublisher, declareTopology } from '../src/index.ts'
+import {
+  createRabbitConsumer,
+  createRabbitPublisher,
+  declareTopology,
+  deleteTopology,
+} from '../src/index.ts'
+import { describeConsumer } from './conformance-consumer.ts'
 import { codes, describePublisher, row, type Stored } from './conformance-publisher.ts'
+import { counterQueue } from './fixtures/counter-service.ts'
 
 const url = stack().rabbitmqUrl
 const namespace = uniqueNamespace()
@@ -18,9 +25,9 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  for (const queue of [...queues, 'dlq']) await channel.deleteQueue(`${namespace}.${queue}`)
-  for (const exchange of ['things', 'dlx']) await channel.deleteExchange(`${namespace}.${exchange}`)
   await model.close()
+  const made = queues.map((name) => ({ name, exchange: 'things' }))
+  await deleteTopology({ url, namespace, queues: made })
 })
 
 describePublisher('RabbitMQ', () => ({
@@ -35,6 +42,13 @@ describePublisher('RabbitMQ', () => ({
   read: readQueue,
 }))
 
+describeConsumer('RabbitMQ', 'rabbitmq', () => ({
+  createPublisher: () => createRabbitPublisher({ url, logger }),
+  createConsumer: (options) => createRabbitConsumer({ ...options, url }),
+  prepare: (prefix) => declareTopology({ url, namespace: prefix, queues: [counterQueue] }),
+  cleanUp: (prefix) => deleteTopology({ url, namespace: prefix, queues: [counterQueue] }),
+}))
+
 describe('the topology', () => {
   const queue = { name: 'work', exchange: 'things' }
   const destination = `${namespace}.things/${namespace}.work`
@@ -47,6 +61,42 @@ describe('the topology', () => {
     plain.on('error', () => undefined)
     const other = plain.assertQueue(`${namespace}.work`, { durable: true })
     await expect(other).rejects.toMatchObject({ code: 406 })
+  })
+
+  test('names what exists with other arguments, and says what to do about it', async () => {
+    const old = { name: 'old', exchange: 'things' }
+    queues.push(old.name)
+    await channel.assertQueue(`${namespace}.old`, {
+      durable: true,
+      arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 5 },
+    })
+    const declared = declareTopology({ url, namespace, queues: [old] })
+    await expect(declared).rejects.toMatchObject({
+      code: 'topology-differs',
+      retry: 'permanent',
+      message: expect.stringMatching(
+        new RegExp(`queue ${namespace}\\.old .*delete it.*inequivalent arg`),
+      ),
+    })
+    const fanout = { name: 'other', exchange: 'fanout' }
+    await channel.assertExchange(`${namespace}.fanout`, 'fanout')
+    const ofFanout = declareTopology({ url, namespace, queues: [fanout] })
+    await expect(ofFanout).rejects.toThrow(`exchange ${namespace}.fanout is another one`)
+    await channel.deleteExchange(`${namespace}.fanout`)
+  })
+
+  test('is gone without a trace when it is deleted, and deleting it again is no error', async () => {
+    const gone = uniqueNamespace()
+    const options = { url, namespace: gone, queues: [queue] }
+    await declareTopology(options)
+    await deleteTopology(options)
+    await deleteTopology(options)
+    const plain = await model.createChannel()
+    plain.on('error', () => undefined)
+    await expect(plain.checkQueue(`${gone}.work`)).rejects.toMatchObject({ code: 404 })
+    const another = await model.createChannel()
+    another.on('error', () => undefined)
+    await expect(another.checkExchange(`${gone}.dlx`)).rejects.toMatchObject({ code: 404 })
   })
 
   test('keeps what a queue gives up, with its headers, among the dead letters', async () => {

@@ -25,12 +25,13 @@ const paymentRow = z.object({
   causation_id: z.string(),
   coordination: z.enum(['choreographed', 'orchestrated']),
   traceparent: z.string().nullable(),
+  command_attempt: z.number().nullable(),
 })
 type PaymentRow = z.infer<typeof paymentRow>
 
 const columns = `p.order_id, p.status, p.amount_minor, p.currency, p.payment_ref, p.charge_id, p.decline_code,
      p.refunded_minor, p.attempts, (extract(epoch from p.due_at - now()) * 1000)::float8 as due_in_ms,
-     p.causation_id, p.coordination, p.traceparent`
+     p.causation_id, p.coordination, p.traceparent, p.command_attempt`
 
 const lock = statement(
   'payments_lock',
@@ -47,19 +48,20 @@ const save = statement(
   'payments_save',
   noRow,
   `insert into payments (order_id, status, charge_id, decline_code, refunded_minor, attempts, due_at, causation_id,
-     coordination, traceparent, amount_minor, currency, payment_ref)
+     coordination, traceparent, command_attempt, amount_minor, currency, payment_ref)
    select order_id, status, charge_id, decline_code, refunded_minor, attempts,
-     now() + due_in_ms * interval '1 millisecond', causation_id, coordination, traceparent, amount_minor, currency,
-     payment_ref
+     now() + due_in_ms * interval '1 millisecond', causation_id, coordination, traceparent, command_attempt, amount_minor,
+     currency, payment_ref
    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::integer[], $7::float8[], $8::uuid[],
-     $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[])
+     $9::text[], $10::text[], $11::integer[], $12::bigint[], $13::text[], $14::text[])
      as s (order_id, status, charge_id, decline_code, refunded_minor, attempts, due_in_ms, causation_id, coordination,
-       traceparent, amount_minor, currency, payment_ref)
+       traceparent, command_attempt, amount_minor, currency, payment_ref)
    order by order_id
    on conflict (order_id) do update set
      status = excluded.status, charge_id = excluded.charge_id, decline_code = excluded.decline_code,
      refunded_minor = excluded.refunded_minor, attempts = excluded.attempts, due_at = excluded.due_at,
-     causation_id = excluded.causation_id, coordination = excluded.coordination, traceparent = excluded.traceparent`,
+     causation_id = excluded.causation_id, coordination = excluded.coordination, traceparent = excluded.traceparent,
+     command_attempt = excluded.command_attempt`,
 )
 
 const update = statement(
@@ -111,6 +113,7 @@ export function savePayments(
     payments.map((payment) => payment.cause.messageId),
     payments.map((payment) => payment.cause.coordination),
     payments.map((payment) => payment.cause.traceparent ?? null),
+    payments.map((payment) => payment.cause.attempt ?? null),
     payments.map((payment) => payment.amountMinor),
     payments.map((payment) => payment.currency),
     payments.map((payment) => payment.paymentRef),
@@ -171,6 +174,7 @@ function toPayment(row: PaymentRow): Payment {
       messageId: row.causation_id,
       coordination: row.coordination,
       traceparent: row.traceparent ?? undefined,
+      attempt: row.command_attempt ?? undefined,
     },
   }
   const open = { ...terms, dueInMs: row.due_in_ms ?? 0 }

@@ -25,6 +25,8 @@ export const payments = pgTable(
     causationId: uuid().notNull(),
     coordination: text().$type<'choreographed' | 'orchestrated'>().notNull(),
     traceparent: text(),
+    /** Of the command that is answered when that work ends; null when it comes from an event. */
+    commandAttempt: integer(),
     createdAt: timestamp({ withTimezone: true }).notNull().defaultNow(),
   },
   (table) => [

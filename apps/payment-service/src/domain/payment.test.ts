@@ -15,7 +15,12 @@ import {
   type Voiding,
 } from './payment.ts'
 
-const reserved: Cause = { messageId: 'm-1', coordination: 'choreographed', traceparent: undefined }
+const reserved: Cause = {
+  messageId: 'm-1',
+  coordination: 'choreographed',
+  traceparent: undefined,
+  attempt: undefined,
+}
 const cancelling: Cause = { ...reserved, messageId: 'm-2' }
 const terms = {
   orderId: 'order-1',
@@ -127,8 +132,17 @@ describe('the undo of an order', () => {
     expect(beginUndo(stuck, cancelling)).toEqual({ kind: 'begin', payment: voiding })
   })
 
-  test.each([voiding, refunding, refundFailed])('waits for the one that is $status', (payment) => {
+  test.each([voiding, refunding])('waits for the one that is $status', (payment) => {
     expect(beginUndo(payment, cancelling)).toEqual({ kind: 'pending' })
+  })
+
+  test('asked for again tries a failed refund again at once, and counts on', () => {
+    const again: Cause = { ...cancelling, messageId: 'm-3', attempt: 2 }
+    const failed: RefundFailed = { ...refundFailed, attempts: 3, dueInMs: 5000 }
+    expect(beginUndo(failed, again)).toEqual({
+      kind: 'begin',
+      payment: { ...refunding, cause: again, attempts: 3, dueInMs: 0 },
+    })
   })
 
   test.each(others('requested', 'captured', 'voiding', 'refunding', 'refund_failed'))(
@@ -172,6 +186,7 @@ describe('the answer to a void', () => {
     const first = settleVoid(refunding, { kind: 'refund-refused' }, policy)
     expect(first).toEqual({
       payment: { ...refunding, status: 'refund_failed', attempts: 1, dueInMs: 2500 },
+      outcome: { kind: 'refund-failed' },
     })
     const second = settleVoid(first?.payment ?? refunding, { kind: 'refund-refused' }, policy)
     expect(second?.payment).toMatchObject({ status: 'refund_failed', dueInMs: 5000 })
@@ -183,9 +198,18 @@ describe('the answer to a void', () => {
     expect(settleVoid(refunding, silence, policy)).toEqual({
       payment: { ...refunding, attempts: 1, dueInMs: 50 },
     })
-    expect(settleVoid({ ...refunding, attempts: 2 }, silence, policy)?.payment).toMatchObject({
-      status: 'refund_failed',
+    expect(settleVoid({ ...refunding, attempts: 2 }, silence, policy)).toMatchObject({
+      payment: { status: 'refund_failed' },
+      outcome: { kind: 'refund-failed' },
     })
+  })
+
+  test('that fails is told once, and not at all while a capture is being undone on its own account', () => {
+    const refused = { kind: 'refund-refused' } as const
+    expect(settleVoid(refundFailed, refused, policy)).not.toHaveProperty('outcome')
+    expect(settleVoid(refundFailed, silence, policy)).not.toHaveProperty('outcome')
+    const givenUp: Voiding = { ...voiding, declineAs: 'gateway_failed' }
+    expect(settleVoid(givenUp, refused, policy)).not.toHaveProperty('outcome')
   })
 
   test('heals a failed refund', () => {

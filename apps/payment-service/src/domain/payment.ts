@@ -6,6 +6,8 @@ export interface Cause {
   readonly messageId: string
   readonly coordination: Coordination
   readonly traceparent: string | undefined
+  /** Of the command that is to be answered; undefined when the message is no command. */
+  readonly attempt: number | undefined
 }
 
 interface Terms {
@@ -87,6 +89,8 @@ export type Outcome =
       /** Nobody was told that it was captured: the capture is answered as refused from now on. */
       readonly neverCaptured: boolean
     }
+  /** The order's undo does not succeed for now: told once each time that it is begun. */
+  | { readonly kind: 'refund-failed' }
 
 export interface Settlement {
   readonly payment: Payment
@@ -142,7 +146,11 @@ export function beginUndo(payment: Payment, cause: Cause): UndoStart {
       if (payment.declineAs === null) return { kind: 'pending' }
       return { kind: 'begin', payment: toVoiding(payment, { cause, declineAs: null }) }
     case 'refund_failed':
-      if (payment.declineAs === null) return { kind: 'pending' }
+      if (payment.declineAs === null) {
+        // Asked for again, so it is tried again at once. Its attempts go on where they were: a gateway that stays silent has
+        // failed again after one call.
+        return { kind: 'begin', payment: { ...payment, status: 'refunding', cause, dueInMs: 0 } }
+      }
       return { kind: 'begin', payment: toVoiding(payment, { cause, declineAs: null }) }
     case 'refunding':
       return { kind: 'pending' }
@@ -215,11 +223,11 @@ export function settleVoid(
     case 'refunded':
       return undone(payment, answer.refundedMinor)
     case 'refund-refused':
-      return { payment: refundFailed(payment, policy) }
+      return failedRefund(payment, policy)
     case 'unknown': {
       const attempts = payment.attempts + 1
       if (payment.status === 'refund_failed' || attempts >= policy.attemptsMax) {
-        return { payment: refundFailed(payment, policy, answer) }
+        return failedRefund(payment, policy, answer)
       }
       const dueInMs = retryInMs(answer, { ...policy.retry, attempt: attempts }, policy)
       return { payment: { ...payment, attempts, dueInMs } }
@@ -283,15 +291,18 @@ function toVoiding(
   }
 }
 
-function refundFailed(
+function failedRefund(
   payment: Voiding | Refunding | RefundFailed,
   policy: RetryPolicy,
   answer?: Unknown,
-): RefundFailed {
+): Settlement {
   const attempts = payment.attempts + 1
   const attempt = payment.status === 'refund_failed' ? attempts : 1
   const dueInMs = retryInMs(answer, { ...policy.refundFailed, attempt }, policy)
-  return { ...payment, status: 'refund_failed', attempts, dueInMs }
+  const failed: RefundFailed = { ...payment, status: 'refund_failed', attempts, dueInMs }
+  // Who asked was told when it failed first; a capture that is being undone on its own account is answered when that is over.
+  const isTold = payment.status !== 'refund_failed' && payment.declineAs === null
+  return isTold ? { payment: failed, outcome: { kind: 'refund-failed' } } : { payment: failed }
 }
 
 function retryInMs(

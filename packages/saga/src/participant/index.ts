@@ -1,3 +1,4 @@
+export { type Answer, commandFor, commandOf, replyTo } from './command.ts'
 export {
   type DoVerdict,
   formatStep,

@@ -1,0 +1,1 @@
+ALTER TABLE "payments" ADD COLUMN "command_attempt" integer;

@@ -1,0 +1,51 @@
+import type { Component } from '@edp/runtime'
+import { createConsumerSessions } from './consumer-sessions.ts'
+import { connectToRabbit } from './rabbitmq-connection.ts'
+import { RabbitSession } from './rabbitmq-session.ts'
+import { type ConsumerOptions, queuesOf } from './subscription.ts'
+
+/** What `createRabbitConsumer` needs. */
+export interface RabbitConsumerOptions extends ConsumerOptions {
+  /** `amqp://user:password@host:port/vhost`. */
+  url: string
+  /**
+   * How many messages of each queue may be here and not acknowledged; default twice `batchMessagesMax`, so that the next
+   * batch is here when one ends.
+   */
+  prefetchMax?: number
+}
+
+/** AMQP counts them in 16 bits, and 0 means without end. */
+const prefetchLimit = 65_535
+
+/**
+ * Feeds the messages of a consumer's queues to its pipeline: everything that the broker has handed over is one transaction,
+ * and is acknowledged only after it. Over a connection of its own. It consumes once its Postgres answers, survives outages of
+ * RabbitMQ and Postgres and queues that are gone by itself (degraded), and stops for good, loudly, at a message that can never
+ * be handled. RabbitMQ promises no order.
+ *
+ * `start` does not wait for the broker: a service is ready without it.
+ * @throws Error when the consumer handles nothing that comes over RabbitMQ
+ */
+export function createRabbitConsumer(options: RabbitConsumerOptions): Component {
+  const { name } = options.consumer
+  const queues = queuesOf(options)
+  if (queues.length === 0) throw new Error(`${name} has no queue`)
+  const { url, batchMessagesMax = 1000, stallMs = 30_000 } = options
+  const prefetchMax = Math.min(options.prefetchMax ?? 2 * batchMessagesMax, prefetchLimit)
+  return createConsumerSessions({
+    ...options,
+    // Also a wrong password or a missing queue: whoever mends that need not restart us.
+    isOutage: (error) => error instanceof Error && !(error instanceof TypeError),
+    absence: 'not consuming',
+    openSession: (lane) =>
+      new RabbitSession({
+        connect: () => connectToRabbit({ url, name }),
+        queues,
+        name,
+        prefetchMax,
+        lane,
+        stallMs,
+      }),
+  })
+}
