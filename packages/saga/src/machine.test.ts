@@ -12,6 +12,7 @@ import {
   skip,
   start,
   trip,
+  type Trip,
 } from '../test/trip.ts'
 import { decide, type SagaInput } from './index.ts'
 
