@@ -66,6 +66,13 @@ describe('what does not compile', () => {
     expect(begun.compensatable('book', { do: remote })).toBeDefined()
   })
 
+  test('a step that is undone in another place than it is done', () => {
+    // @ts-expect-error: who undoes it cannot know whether it was done
+    expect(begun.compensatable('book', { do: local, undo: remote })).toBeDefined()
+    // @ts-expect-error: nor here
+    expect(begun.compensatable('book', { do: remote, undo: local })).toBeDefined()
+  })
+
   test('a remote pivot without its fence, and a fence for a local one', () => {
     // @ts-expect-error: fence is missing
     expect(begun.pivot('pay', { do: remote })).toBeDefined()

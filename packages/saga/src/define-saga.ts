@@ -8,6 +8,7 @@ import {
   type ResendPolicy,
   type RetriablePolicy,
   type Step,
+  type Undoable,
 } from './definition.ts'
 
 // A name that is taken, or that the compiler does not know, becomes a type which no string has; its text is the message.
@@ -17,9 +18,7 @@ type Unused<Name extends string, Taken extends string> = string extends Name
     ? { readonly error: `there is a step ${Name} already` }
     : Name
 
-interface CompensatableParts<Context> {
-  readonly do: Action<Context>
-  readonly undo: Action<Context>
+type CompensatableParts<Context> = Undoable<Context> & {
   readonly policy?: Partial<CompensatablePolicy>
 }
 
@@ -70,7 +69,7 @@ interface BeforePivot<Context, Taken extends string>
 
 /**
  * Defines a saga step by step: compensatable ones, then at most one pivot, then retriable ones. Another order, a missing
- * undo, a remote pivot without its fence, a name used twice and a saga without steps do not compile.
+ * undo, one in another place, a remote pivot without its fence, a name used twice and a saga without steps do not compile.
  */
 export function defineSaga<Context>(name: string, version: number): AddAny<Context, never> {
   return stage<Context, never>({ name, version, steps: [], deadlineMs: null })

@@ -37,14 +37,20 @@ export interface RetriablePolicy extends ResendPolicy {
   readonly doSilenceMs: number
 }
 
+/**
+ * An action and what takes it back. Both happen in the same place, since whoever undoes has to know whether it was done: one
+ * ledger, or one transaction (a step done here and undone elsewhere is a violation that the explorer finds).
+ */
+export type Undoable<Context> =
+  | { readonly do: RemoteAction<Context>; readonly undo: RemoteAction<Context> }
+  | { readonly do: LocalAction<Context>; readonly undo: LocalAction<Context> }
+
 /** Can be done and undone. */
-export interface CompensatableStep<Context> {
+export type CompensatableStep<Context> = {
   readonly kind: 'compensatable'
   readonly name: string
-  readonly do: Action<Context>
-  readonly undo: Action<Context>
   readonly policy: CompensatablePolicy
-}
+} & Undoable<Context>
 
 /** Decides: once it is done nothing is undone any more. A remote one can be fenced: told never to happen if it has not yet. */
 export type PivotStep<Context> = {

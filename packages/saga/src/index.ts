@@ -20,7 +20,47 @@ export {
   type RetriablePolicy,
   type RetriableStep,
   type Step,
+  type Undoable,
 } from './definition.ts'
+export { localPivotExample, remotePivotExample } from './explorer/examples.ts'
+export { type ExploreOptions, exploreSaga } from './explorer/explore-saga.ts'
+export {
+  type BagFaults,
+  type Delivery,
+  deliveries,
+  emptyNetwork,
+  encodeNetwork,
+  lossyBag,
+  type Network,
+  type NetworkKind,
+  type NetworkRules,
+  parkingBag,
+  realNetworkRules,
+  send,
+} from './explorer/network.ts'
+export {
+  encodeParticipant,
+  type Gateway,
+  goOn,
+  type Participant,
+  type ParticipantRules,
+  type Reaction,
+  realParticipantRules,
+  receive,
+  type StepTraits,
+  untouched,
+} from './explorer/participant.ts'
+export { exploreBug, type PlantedBug, plantedBugs } from './explorer/planted-bugs.ts'
+export { brokenProperty, type Effects, safety, type StepEffects } from './explorer/properties.ts'
+export { realRules, type SagaRules } from './explorer/rules.ts'
+export {
+  type Exploration,
+  liveness,
+  type Model,
+  type Move,
+  search,
+  type Violation,
+} from './explorer/search.ts'
 export { diagram } from './diagram.ts'
 export {
   type DoVerdict,

@@ -1,4 +1,11 @@
-import type { Action, Definition, LocalAction, RemoteAction, Step } from '../definition.ts'
+import type {
+  Action,
+  Definition,
+  LocalAction,
+  RemoteAction,
+  Step,
+  Undoable,
+} from '../definition.ts'
 import { unreachable } from '../unreachable.ts'
 import type { NetworkKind } from './network.ts'
 import { realRules, type SagaRules } from './rules.ts'
@@ -46,7 +53,7 @@ function skeleton<Context>(definition: Definition<Context>): Definition<null> {
 function withoutContext<Context>(step: Step<Context>): Step<null> {
   switch (step.kind) {
     case 'compensatable':
-      return { ...step, do: bareAction(step.do), undo: bareAction(step.undo) }
+      return { kind: step.kind, name: step.name, policy: step.policy, ...bareUndoable(step) }
     case 'pivot': {
       const { kind, name, policy } = step
       return step.fence
@@ -58,6 +65,18 @@ function withoutContext<Context>(step: Step<Context>): Step<null> {
     default:
       return unreachable(step)
   }
+}
+
+function bareUndoable<Context>(step: Undoable<Context>): Undoable<null> {
+  return isUndoneElsewhere(step)
+    ? { do: bareRemote(step.do), undo: bareRemote(step.undo) }
+    : { do: bareLocal(step.do), undo: bareLocal(step.undo) }
+}
+
+function isUndoneElsewhere<Context>(
+  step: Undoable<Context>,
+): step is Extract<Undoable<Context>, { readonly do: RemoteAction<Context> }> {
+  return step.do.kind === 'remote'
 }
 
 function bareAction<Context>(action: Action<Context>): Action<null> {
