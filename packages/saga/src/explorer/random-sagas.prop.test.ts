@@ -4,7 +4,7 @@ import { type Action, type Definition, exploreSaga, lossyBag, type Step } from '
 import { defaultPolicy } from '../definition.ts'
 
 // `pnpm --filter @edp/saga nightly` explores many more, and longer ones.
-const runs = Number(process.env['EXPLORE_RUNS'] ??? 10)
+const runs = Number(process.env['EXPLORE_RUNS'] ?? 10)
 const compensatableMax = Number(process.env['EXPLORE_STEPS_MAX'] ?? 2)
 const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31)
 const skips = Number(process.env['EXPLORE_SKIPS'] ?? 0)
