@@ -13,7 +13,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['{packages,apps,infra}/*/src/**/*.test.ts'],
+          include: ['{packages,apps,infra}/*/src/**/*.test.ts', 'apps/*/explore/**/*.test.ts'],
           testTimeout: 10_000,
         },
       },

@@ -1,154 +1,19 @@
 import { randomUUID } from 'node:crypto'
-import {
-  type Database,
-  declaredStatements,
-  noRow,
-  openDatabase,
-  type Statement,
-  type Tx,
-} from '@edp/runtime'
+import { declaredStatements } from '@edp/runtime'
 import {
   claimSteps,
   formatStep,
-  judgeDo,
   judgeUndo,
   saveSteps,
   settle,
   type StepKey,
-  stepLedger,
 } from '@edp/saga/participant'
-import { explainPlans, tablesSql, templateDatabase, type TestDatabase, waitFor } from '@edp/testkit'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { explainPlans } from '@edp/testkit'
+import { describe, expect, test } from 'vitest'
+import { participant } from './participant.ts'
 
-// The business effect is a row of `effect`: nothing but the ledger keeps it from being written twice, or undone twice.
-const effects = `create table effect (saga_id uuid not null, what text not null);
-  grant all on all tables in schema public to saga_test`
-
-let postgres: TestDatabase
-let database: Database
-let sagaId: string
-
-beforeAll(async () => {
-  postgres = await templateDatabase({
-    role: 'saga_test',
-    migrations: { sql: [...(await tablesSql({ stepLedger })), effects] },
-  })
-  database = openDatabase({ url: postgres.url, applicationName: 'saga-test', poolMax: 6 })
-})
-
-afterAll(async () => {
-  await database.end()
-  await postgres.drop()
-})
-
-beforeEach(() => {
-  sagaId = randomUUID()
-})
-
-function stepOf(direction: 'do' | 'undo'): StepKey {
-  return { sagaId, step: 'reserve', direction }
-}
-
-/** A participant in small: what every one does with the verdicts. */
-async function handle(tx: Tx, directions: readonly ('do' | 'undo')[]): Promise<string[]> {
-  const rows = await claimSteps(tx, directions.map(stepOf))
-  const answers: string[] = []
-  const changed = new Set<string>()
-  const write = (direction: 'do' | 'undo', outcome: 'ok' | 'tombstone', reply: unknown): void => {
-    const row = settle(stepOf(direction), outcome, reply)
-    rows.set(formatStep(row), row)
-    changed.add(formatStep(row))
-  }
-  for (const direction of directions) {
-    const doRow = rows.get(formatStep(stepOf('do')))
-    if (!doRow) throw new Error('the row of the do is always there')
-    if (direction === 'do') {
-      const verdict = judgeDo(doRow)
-      if (verdict.kind === 'act') {
-        write('do', 'ok', 'done')
-        await effect(tx, 'done')
-      }
-      answers.push(verdict.kind === 'answer' ? `again ${verdict.outcome}` : verdict.kind)
-    } else {
-      const verdict = judgeUndo(doRow, rows.get(formatStep(stepOf('undo'))))
-      if (verdict.kind === 'act') await effect(tx, 'undone')
-      if (verdict.kind === 'nothing') write('do', 'tombstone', null)
-      if (verdict.kind !== 'answer') write('undo', 'ok', 'undone')
-      answers.push(verdict.kind)
-    }
-  }
-  await saveSteps(
-    tx,
-    [...changed].flatMap((name) => rows.get(name) ?? []),
-  )
-  return answers
-}
-
-async function effect(tx: Tx, what: string): Promise<void> {
-  await tx.execute(insertEffect, [sagaId, what])
-}
-
-const insertEffect: Statement<never> = {
-  name: 'test_effect_insert',
-  sql: 'insert into effect (saga_id, what) values ($1, $2)',
-  row: noRow,
-}
-
-function run(...directions: ('do' | 'undo')[]): Promise<string[]> {
-  return database.transaction((tx) => handle(tx, directions))
-}
-
-async function effectsSeen(): Promise<unknown[]> {
-  const rows = await postgres.query('select what from effect where saga_id = $1', [sagaId])
-  return rows.map((row) => String(row['what'])).toSorted()
-}
-
-/** A transaction that has done its work and ends when told. */
-async function held(...directions: ('do' | 'undo')[]) {
-  const reached = Promise.withResolvers<string[]>()
-  const end = Promise.withResolvers<'commit' | 'rollback'>()
-  const ended = database
-    .transaction(async (tx) => {
-      reached.resolve(await handle(tx, directions))
-      if ((await end.promise) === 'rollback') throw new Error('rolled back on purpose')
-    })
-    .catch((error: unknown) => {
-      if (!(error instanceof Error) || error.message !== 'rolled back on purpose') throw error
-    })
-  const answers = await reached.promise
-  return {
-    answers,
-    async end(how: 'commit' | 'rollback'): Promise<void> {
-      end.resolve(how)
-      await ended
-    },
-  }
-}
-
-async function someoneWaits(): Promise<void> {
-  await waitFor(
-    async () =>
-      (
-        await postgres.query(
-          `select 1 from pg_stat_activity
-           where datname = current_database() and wait_event_type = 'Lock'`,
-        )
-      ).length,
-    { message: 'the second transaction waits for the first' },
-  )
-}
-
-async function race(
-  first: 'do' | 'undo',
-  second: 'do' | 'undo',
-  ending: 'commit' | 'rollback',
-): Promise<{ first: string[]; second: string[] }> {
-  const holder = await held(first)
-  const waiting = run(second)
-  await someoneWaits()
-  await holder.end(ending)
-  return { first: holder.answers, second: await waiting }
-}
+const service = participant()
+const { effectsSeen, race, run, stepOf } = service
 
 describe('in two transactions at once', () => {
   test('an undo waits for its do and undoes what it committed', async () => {
@@ -203,6 +68,15 @@ describe('in two transactions at once', () => {
   })
 })
 
+test('an undo that fails is not recorded, so the next one acts', async () => {
+  await run('do')
+  await service.failToUndo()
+  expect(await effectsSeen()).toEqual(['done'])
+  expect(await run('undo')).toEqual(['act'])
+  expect(await run('undo')).toEqual(['answer'])
+  expect(await effectsSeen()).toEqual(['done', 'undone'])
+})
+
 describe('in one batch', () => {
   test('a do and then its undo are both done', async () => {
     expect(await run('do', 'undo')).toEqual(['act', 'act'])
@@ -230,7 +104,7 @@ describe('in one batch', () => {
 })
 
 test('a step that a transaction began and left under way is pending for the do and acted on by the undo', async () => {
-  await database.transaction(async (tx) => {
+  await service.database.transaction(async (tx) => {
     const rows = await claimSteps(tx, [stepOf('do')])
     await saveSteps(
       tx,
@@ -238,7 +112,7 @@ test('a step that a transaction began and left under way is pending for the do a
     )
   })
   expect(await run('do')).toEqual(['pending'])
-  const verdict = await database.transaction(async (tx) => {
+  const verdict = await service.database.transaction(async (tx) => {
     const rows = await claimSteps(tx, [stepOf('undo')])
     const doRow = rows.get(formatStep(stepOf('do')))
     return doRow && judgeUndo(doRow, rows.get(formatStep(stepOf('undo'))))
@@ -249,7 +123,7 @@ test('a step that a transaction began and left under way is pending for the do a
 test('batches over the same steps in opposite orders do not deadlock', async () => {
   const sagaIds = Array.from({ length: 40 }, () => randomUUID())
   const batch = (ids: readonly string[], direction: 'do' | 'undo'): Promise<void> =>
-    database.transaction(async (tx) => {
+    service.database.transaction(async (tx) => {
       const keys = ids.map((id): StepKey => ({ sagaId: id, step: 'reserve', direction }))
       const rows = await claimSteps(tx, keys)
       await saveSteps(
@@ -264,7 +138,7 @@ test('batches over the same steps in opposite orders do not deadlock', async () 
       batch(round % 2 === 0 ? sagaIds : sagaIds.toReversed(), round % 3 === 0 ? 'undo' : 'do'),
     ),
   )
-  const [counted] = await postgres.query(
+  const [counted] = await service.postgres.query(
     `select count(*)::int as rows from step_ledger where saga_id = any($1) and direction = 'do'`,
     [sagaIds],
   )
@@ -274,5 +148,5 @@ test('batches over the same steps in opposite orders do not deadlock', async () 
 test('each statement looks up by the whole key while there are no statistics', async () => {
   const statements = declaredStatements().filter((one) => one.name.startsWith('step_ledger_'))
   expect(statements).toHaveLength(4)
-  expect(await explainPlans(postgres.url, statements)).toEqual([])
+  expect(await explainPlans(service.postgres.url, statements)).toEqual([])
 })

@@ -1,15 +1,16 @@
 export { type Answer, commandFor, commandOf, replyTo } from './command.ts'
 export {
   type DoVerdict,
-  formatStep,
+  type FenceVerdict,
   judgeDo,
+  judgeFence,
   judgeUndo,
   type LedgerRow,
-  parseStep,
   settle,
   type StepKey,
   type StepOutcome,
   type UndoVerdict,
-} from './ledger.ts'
+} from '../ledger.ts'
+export { formatStep, parseStep, type StepCommand } from './step-names.ts'
 export { claimSteps, lockSteps, saveSteps } from './store.ts'
 export { stepLedger } from './tables.ts'

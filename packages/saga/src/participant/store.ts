@@ -1,6 +1,7 @@
 import { noRow, statement, type Tx } from '@edp/runtime'
 import { z } from 'zod'
-import { formatStep, type LedgerRow, type StepKey } from './ledger.ts'
+import type { LedgerRow, StepKey } from '../ledger.ts'
+import { formatStep, type StepCommand } from './step-names.ts'
 
 const keyRow = z.object({
   saga_id: z.string(),
@@ -54,20 +55,20 @@ const saveRows = statement(
 
 /**
  * Claims steps for the transaction: afterwards no other transaction acts on them until this one ends. Call it before any
- * business table is read. Gives the row of every step named, and for an undo also the row of its do; the row of an undo is
- * there only when it was recorded before. A fresh row must be settled by `saveSteps` in the same transaction.
+ * business table is read. Gives the row of every step named, for an undo also the row of its do, and for a fence the
+ * row of the do alone; the row of an undo is there only when it was recorded before. A fresh row must be settled by `saveSteps` in the same transaction.
  *
  * Its locks are sent before it waits for anything, so what a caller sends next without waiting runs behind them in the same
- * round trip. A second round trip is made only for a do that came again.
+ * round trip. A second round trip is made only for a do that came again, or a fence that came too late.
  */
 export async function claimSteps(
   tx: Tx,
-  keys: readonly StepKey[],
+  keys: readonly StepCommand[],
 ): Promise<Map<string, LedgerRow>> {
   const rows = new Map<string, LedgerRow>()
   if (keys.length === 0) return rows
   const claims = claimsOf(keys)
-  const undos = keys.filter((key) => key.direction === 'undo')
+  const undos = keys.filter(isUndo)
   const undoneDos = undos.map(asDo)
   const [inserted, dosOfUndos, undosRecorded] = await Promise.all([
     tx.run(insertClaims, [
@@ -85,8 +86,11 @@ export async function claimSteps(
     const key = { sagaId: row.saga_id, step: row.step, direction: row.direction }
     rows.set(formatStep(key), { ...key, fresh: true, outcome: 'started', reply: null })
   }
-  // No lock: a do that came again changes nothing, it repeats what the committed row says.
-  const repeated = keys.filter((key) => key.direction === 'do' && !rows.has(formatStep(key)))
+  // No lock: a do that came again, or a fence that came too late, changes nothing. It repeats what the committed row says.
+  const repeated = keys
+    .filter((key) => key.direction !== 'undo')
+    .map(asDo)
+    .filter((key) => !rows.has(formatStep(key)))
   if (repeated.length > 0) addRows(rows, await tx.run(readRows, columnsOf(repeated)))
   return rows
 }
@@ -111,9 +115,9 @@ export async function saveSteps(tx: Tx, rows: readonly LedgerRow[]): Promise<voi
   ])
 }
 
-// One claim for each (saga, step): of a do and an undo in one batch the do decides how the row starts.
-function claimsOf(keys: readonly StepKey[]): StepKey[] {
-  const claims = new Map<string, StepKey>()
+// One claim for each (saga, step): of a do and an undo or a fence in one batch the do decides how the row starts.
+function claimsOf(keys: readonly StepCommand[]): StepCommand[] {
+  const claims = new Map<string, StepCommand>()
   for (const key of keys) {
     const name = formatStep(asDo(key))
     if (key.direction === 'do' || !claims.has(name)) claims.set(name, key)
@@ -121,8 +125,12 @@ function claimsOf(keys: readonly StepKey[]): StepKey[] {
   return [...claims.values()]
 }
 
-function asDo(key: StepKey): StepKey {
-  return { ...key, direction: 'do' }
+function asDo({ sagaId, step }: StepCommand): StepKey {
+  return { sagaId, step, direction: 'do' }
+}
+
+function isUndo(key: StepCommand): key is StepKey {
+  return key.direction === 'undo'
 }
 
 function columnsOf(keys: readonly StepKey[]): string[][] {

@@ -1,11 +1,12 @@
-import type { Direction } from '@edp/event-schemas'
-import { AppError } from '@edp/runtime'
+import { unreachable } from './unreachable.ts'
 
-/** A step of a saga in one direction; `reserve` of order 1 and its undo are two. */
+// The rules of the step ledger: pure, so that the participants on Postgres and the explorer run the same ones.
+
+/** A step of a saga in one direction; `reserve` of order 1 and its undo are two. Each has a row of its own. */
 export interface StepKey {
   readonly sagaId: string
   readonly step: string
-  readonly direction: Direction
+  readonly direction: 'do' | 'undo'
 }
 
 export type StepOutcome = 'started' | 'ok' | 'refused' | 'tombstone'
@@ -36,6 +37,19 @@ export type UndoVerdict =
   /** It was undone before: give the same answer. */
   | { readonly kind: 'answer'; readonly reply: unknown }
 
+/** What to do with a command that fences a step. */
+export type FenceVerdict =
+  /** It never ran: record the tombstone, after which it never will, and answer `fenced`. */
+  | { readonly kind: 'fence' }
+  /** It was done, refused or fenced before: say so. */
+  | {
+      readonly kind: 'answer'
+      readonly outcome: 'ok' | 'refused' | 'fenced'
+      readonly reply: unknown
+    }
+  /** It is under way: nobody can say yet. The fence comes again. */
+  | { readonly kind: 'pending' }
+
 /** The rule for a `do`: the first one acts, every later one repeats its answer. */
 export function judgeDo(row: LedgerRow): DoVerdict {
   if (row.fresh) return { kind: 'act' }
@@ -47,6 +61,8 @@ export function judgeDo(row: LedgerRow): DoVerdict {
     case 'ok':
     case 'refused':
       return { kind: 'answer', outcome: row.outcome, reply: row.reply }
+    default:
+      return unreachable(row.outcome)
   }
 }
 
@@ -65,6 +81,27 @@ export function judgeUndo(doRow: LedgerRow, undoRow: LedgerRow | undefined): Und
       return { kind: 'act', on: 'done', reply: doRow.reply }
     case 'started':
       return { kind: 'act', on: 'started', reply: doRow.reply }
+    default:
+      return unreachable(doRow.outcome)
+  }
+}
+
+/**
+ * The rule for a `fence`, which decides whether a do that nobody answers has happened: it never will, unless it has. Nothing is
+ * undone by it.
+ */
+export function judgeFence(doRow: LedgerRow): FenceVerdict {
+  if (doRow.fresh) return { kind: 'fence' }
+  switch (doRow.outcome) {
+    case 'started':
+      return { kind: 'pending' }
+    case 'tombstone':
+      return { kind: 'answer', outcome: 'fenced', reply: doRow.reply }
+    case 'ok':
+    case 'refused':
+      return { kind: 'answer', outcome: doRow.outcome, reply: doRow.reply }
+    default:
+      return unreachable(doRow.outcome)
   }
 }
 
@@ -78,21 +115,4 @@ export function settle(key: StepKey, outcome: StepOutcome, reply: unknown = null
     outcome,
     reply,
   }
-}
-
-/** A step as one string, the name of its row in memory. A saga id and a step contain no slash. */
-export function formatStep(key: StepKey): string {
-  return `${key.sagaId}/${key.step}/${key.direction}`
-}
-
-/**
- * The step that `formatStep` named.
- * @throws AppError when the text names none: a handler's `keys` has a bug
- */
-export function parseStep(name: string): StepKey {
-  const [sagaId, step, way, ...rest] = name.split('/')
-  if (sagaId && step && (way === 'do' || way === 'undo') && rest.length === 0) {
-    return { sagaId, step, direction: way }
-  }
-  throw new AppError('bad-step-key', `${name} is not sagaId/step/do|undo`, { retry: 'permanent' })
 }

@@ -1,11 +1,9 @@
-import { AppError } from '@edp/runtime'
 import { describe, expect, test } from 'vitest'
 import {
-  formatStep,
   judgeDo,
+  judgeFence,
   judgeUndo,
   type LedgerRow,
-  parseStep,
   settle,
   type StepOutcome,
 } from './ledger.ts'
@@ -80,6 +78,36 @@ describe('an undo', () => {
   )
 })
 
+describe('a fence', () => {
+  test('that comes before the do forbids it for ever', () => {
+    expect(judgeFence({ ...fresh, outcome: 'tombstone' })).toEqual({ kind: 'fence' })
+    expect(judgeDo(stored('tombstone'))).toMatchObject({ kind: 'answer', outcome: 'refused' })
+  })
+
+  test('that comes again gives the same answer', () => {
+    expect(judgeFence(stored('tombstone'))).toEqual({
+      kind: 'answer',
+      outcome: 'fenced',
+      reply: null,
+    })
+  })
+
+  test.each(['ok', 'refused'] as const)(
+    'of a do that is %s says so and changes nothing',
+    (outcome) => {
+      expect(judgeFence(stored(outcome, { chargeId: 'c-1' }))).toEqual({
+        kind: 'answer',
+        outcome,
+        reply: { chargeId: 'c-1' },
+      })
+    },
+  )
+
+  test('of a do that is under way gives no answer: neither would be true', () => {
+    expect(judgeFence(stored('started'))).toEqual({ kind: 'pending' })
+  })
+})
+
 describe('within a batch', () => {
   test('a second do sees what the first one settled', () => {
     expect(judgeDo(settle(doKey, 'ok', { lines: [] }))).toMatchObject({
@@ -96,16 +124,5 @@ describe('within a batch', () => {
       kind: 'answer',
       reply: 'nothing undone',
     })
-  })
-})
-
-describe('the name of a step', () => {
-  test('reads back', () => {
-    expect(parseStep(formatStep(undoKey))).toEqual(undoKey)
-    expect(formatStep(parseStep('saga-1/reserve/do'))).toBe('saga-1/reserve/do')
-  })
-
-  test.each(['', 'a/b', 'a/b/redo', '/b/do', 'a//do', 'a/b/do/c'])('%j is none', (name) => {
-    expect(() => parseStep(name)).toThrow(AppError)
   })
 })
