@@ -26,7 +26,7 @@ export const orderFulfilment: Definition<Fulfilment> = defineSaga<Fulfilment>('o
     do: {
       kind: 'remote',
       command: 'stock.reserve.v1',
-      payload: ({ orderId, lines }) => ({ orderId, lines }),
+      payload: ({ orderId, lines, payment }) => ({ orderId, lines, payment }),
     },
     undo: {
       kind: 'remote',

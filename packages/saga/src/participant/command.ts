@@ -8,7 +8,8 @@ import {
   type ReplyOutcome,
 } from '@edp/event-schemas'
 import { AppError } from '@edp/runtime'
-import { formatStep, type StepKey } from './ledger.ts'
+import type { StepKey } from '../ledger.ts'
+import { formatStep } from './step-names.ts'
 
 /** The body of a reply, as every contract of one has it. */
 interface ReplyBody<Result> {
