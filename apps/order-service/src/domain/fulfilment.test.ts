@@ -38,7 +38,7 @@ function run(inputs: readonly SagaInput<Fulfilment>[], confirm: LocalOutcome = {
 const reserved = [start, answer('reserve', 'do', 'ok')]
 const charged = [...reserved, answer('charge', 'do', 'ok')]
 
-const reserve = { 'stock.reserve.v1': { orderId, lines } }
+const reserve = { 'stock.reserve.v1': { orderId, lines, payment } }
 const capture = { 'payment.capture.v1': { orderId, payment } }
 const refund = { 'payment.refund.v1': { orderId, currency: 'EUR' } }
 const release = { 'stock.release.v1': { orderId } }
