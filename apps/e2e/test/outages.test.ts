@@ -45,6 +45,14 @@ it('loses and doubles nothing when Postgres is stopped under load and started ag
   await expectSameProcesses()
 })
 
+it('takes orders while RabbitMQ is stopped in the middle of sagas, and ends all of them when it is back', async () => {
+  const before = load.accepted()
+  await outage('rabbitmq')
+  expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
+  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectSameProcesses()
+})
+
 async function outage(server: Server): Promise<void> {
   pids = appNames.map((app) => system.apps[app].pid)
   await stopServer(server)
