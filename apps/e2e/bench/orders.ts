@@ -98,6 +98,7 @@ async function prepare(system: System, watch: EndWatch): Promise<Bench> {
           customerId: 'bench',
           currency: 'EUR',
           paymentToken: 'tok_ok',
+          coordination: 'choreographed',
           lines,
         }),
       })

@@ -60,6 +60,7 @@ export interface NewOrder {
   lines: { sku: string; quantity: number }[]
   paymentToken: string
   priority?: 'standard' | 'express'
+  coordination?: 'choreographed' | 'orchestrated'
 }
 
 /** Where the services answer. */
@@ -86,7 +87,7 @@ export function createApi(urls: ServiceUrls) {
   return {
     placeOrder: (body: NewOrder, idempotencyKey: string = randomUUID()): Promise<Order> =>
       request(order, 'POST', `${urls.orders}/orders`, {
-        body,
+        body: { coordination: 'choreographed', ...body },
         headers: { 'idempotency-key': idempotencyKey },
       }),
     cancelOrder: (orderId: string): Promise<Order> =>
