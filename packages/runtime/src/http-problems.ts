@@ -78,7 +78,11 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
 
 /** What Node's parser refuses before there is a request. */
 const brokenRequests: Readonly<Record<string, Problem>> = {
-  HPE_HEADER_OVERFLOW: problem(431, 'headers-too-large', 'The headers of the request are too large.'),
+  HPE_HEADER_OVERFLOW: problem(
+    431,
+    'headers-too-large',
+    'The headers of the request are too large.',
+  ),
   ERR_HTTP_REQUEST_TIMEOUT: problem(408, 'request-timeout', 'The request took too long to arrive.'),
 }
 const malformed = problem(400, 'malformed-request', 'This is not a well-formed HTTP request.')
