@@ -1,5 +1,6 @@
-import { lossyBag, parkingBag } from '@edp/saga'
+import { exploreSaga, lossyBag, parkingBag } from '@edp/saga'
 import { describe, expect, test } from 'vitest'
+import { orderFulfilment } from '../src/domain/fulfilment.ts'
 import { exploreChoreography } from './choreography.ts'
 import { plantedChoreographyBugs } from './planted-bugs.ts'
 
@@ -17,6 +18,22 @@ describe('every property holds in every world of the choreography', () => {
     const { violation } = exploreChoreography(lossyBag)
     expect(violation?.property).toBe('an end can be reached from everywhere')
   })
+})
+
+test('both styles, given the same outcomes, end alike', () => {
+  const orchestrated = exploreSaga(orderFulfilment, {
+    network: { model: 'set' },
+    gatewaySteps: ['charge'],
+    skips: 0,
+  })
+  const { endings } = exploreChoreography({ model: 'set' })
+  expect([...endings].toSorted()).toEqual([
+    'compensated: no reserve, no charge, no confirm',
+    'compensated: reserve undone, charge undone, no confirm',
+    'compensated: reserve undone, no charge, no confirm',
+    'completed: reserve, charge, confirm',
+  ])
+  expect(orchestrated.endings).toEqual(endings)
 })
 
 describe('a wrong rule is found, on a shortest way', () => {

@@ -1,5 +1,6 @@
 import {
   brokenProperty,
+  describeEnding,
   deliveries,
   type Effects,
   emptyNetwork,
@@ -82,8 +83,7 @@ export function exploreChoreography(
       ...byPayment(world, rules),
     ],
     broken,
-    // A confirmed order has ended when it is shipped.
-    ended: ({ order, shipped }) => order.status === 'cancelled' || shipped > 0,
+    ending: (world) => describeEnding(withoutShipping(effectsOf(world))),
   }
   return search(model)
 }
@@ -107,6 +107,12 @@ function effectsOf({ order, confirmed, stock, payment, shipped }: World): Effect
   }
 }
 
+// Shipping follows from the confirmed order in both styles and is part of neither.
+function withoutShipping(effects: Effects): Effects {
+  return { ...effects, steps: effects.steps.filter((step) => step.name !== 'ship') }
+}
+
+// A confirmed order has ended when it is shipped.
 function endOf(order: Order, shipped: number): Effects['end'] {
   if (order.status === 'cancelled') return 'compensated'
   return order.status === 'confirmed' && shipped > 0 ? 'completed' : undefined
@@ -134,7 +140,7 @@ function byNetwork(world: World, rules: ChoreographyRules): Move<World>[] {
       ...onOrder(taken, message, rules),
       ...onStock(taken, message, rules),
       ...onPayment(taken, message, rules),
-    ].map((move) => ({ ...move, label: `${label}: ${move.label}` }))
+    ].map((move) => ({ world: move.world, label: `${label}: ${move.label}` }))
   })
 }
 

@@ -77,21 +77,20 @@ function report(name: string, explore: () => Exploration): boolean {
 }
 
 function findBugs(): boolean {
-  print('\nplanted bugs')
-  const found = [
-    ...plantedBugs.map((bug) =>
-      foundBug(
-        bug,
-        bug.remotePivot
-          ? exploreBug(bug, remotePivotExample, [])
-          : exploreBug(bug, orderFulfilment, gatewaySteps),
-      ),
+  print('\nplanted bugs, orchestrated')
+  const orchestrated = plantedBugs.map((bug) =>
+    foundBug(
+      bug,
+      bug.remotePivot
+        ? exploreBug(bug, remotePivotExample, [])
+        : exploreBug(bug, orderFulfilment, gatewaySteps),
     ),
-    ...plantedChoreographyBugs.map((bug) =>
-      foundBug(bug, exploreChoreography(bug.network, bug.rules)),
-    ),
-  ]
-  return found.every(Boolean)
+  )
+  print('\nplanted bugs, choreographed')
+  const choreographed = plantedChoreographyBugs.map((bug) =>
+    foundBug(bug, exploreChoreography(bug.network, bug.rules)),
+  )
+  return [...orchestrated, ...choreographed].every(Boolean)
 }
 
 function foundBug(

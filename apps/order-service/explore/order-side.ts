@@ -88,6 +88,8 @@ function handle<Body>(
     orders: new Map([[orderId, order]]),
     lines: new Map([[orderId, { orderId, lines }]]),
     timeline: new Map(),
+    sagas: new Map(),
+    sagaLog: new Map(),
   }
   return handler.decide(message, rows, now)
 }

@@ -23,10 +23,13 @@ const pageDefault = 20
 // Control characters have no business in a name, and Postgres cannot store NUL or half a surrogate pair.
 const printable = /^\P{C}*$/u
 const notPrintable = 'expected text without control characters'
-const text = (lengthMax: number) => z.string().min(1).max(lengthMax).regex(printable, notPrintable)
+
+/** Text that people type. */
+export const printableText = (lengthMax: number) =>
+  z.string().min(1).max(lengthMax).regex(printable, notPrintable)
 
 const status = z.enum(['pending', 'cancelling', 'confirmed', 'cancelled'])
-const customerId = text(100)
+const customerId = printableText(100)
 const productSku = sku.regex(printable, notPrintable)
 const instant = z.iso.datetime()
 
@@ -70,10 +73,10 @@ export const placeOrderBody = z.strictObject({
   customerId,
   currency,
   lines: orderedLines,
-  paymentToken: text(200),
-  coordination: z
-    .literal('choreographed', 'expected "choreographed": there is no other coordination yet')
-    .default('choreographed'),
+  paymentToken: printableText(200),
+  coordination: coordination
+    .default('orchestrated')
+    .describe('whether the orchestrator conducts the order, or the services by themselves'),
   priority: priority.default('standard'),
 })
 export type PlaceOrderBody = z.infer<typeof placeOrderBody>
@@ -113,7 +116,8 @@ export function viewOrder(order: Order, lines: readonly PricedLine[]): OrderView
   }
 }
 
-const limit = z
+/** How much of a list is asked for. */
+export const limit = z
   .string()
   .regex(/^[1-9]\d{0,2}$/, `expected a whole number from 1 to ${pageMax}`)
   .transform(Number)
@@ -142,7 +146,9 @@ export const timelineView = z.strictObject({
   entries: z.array(
     z.strictObject({
       at: instant,
-      type: z.string().describe('the type of a message, or cancel.requested, deadline.passed'),
+      type: z
+        .string()
+        .describe('the type of a message, or what happened without one: cancel.requested, …'),
       messageId: z.string().nullable(),
       causationId: z.string().nullable(),
       source: z.string(),
@@ -156,7 +162,7 @@ export type TimelineView = z.infer<typeof timelineView>
 export const productPath = z.strictObject({ sku: productSku })
 
 export const productBody = z.strictObject({
-  name: text(200),
+  name: printableText(200),
   unitPriceMinor: amountMinor.max(unitPriceMinorMax),
   currency,
 })

@@ -8,7 +8,7 @@ import { serviceName } from './service-name.ts'
 import { happened, sent, type TimelineEntry } from './timeline.ts'
 
 /**
- * Starts to cancel pending orders whose time is up, one batch in one transaction; gives back how many there were. Orders
+ * Starts to cancel pending choreographed orders whose time is up (an orchestrated one has the deadline of its saga), one batch in one transaction; gives back how many there were. Orders
  * that another process or a message has locked are passed over: the next run finds them if they are still pending.
  */
 export async function cancelOverdue(

@@ -1,6 +1,7 @@
 import {
   type BodyOf,
   type Contract,
+  type Coordination,
   newId,
   paymentCapturedV1,
   paymentDeclinedV1,
@@ -146,17 +147,25 @@ describe('whatever the order is', () => {
   })
 })
 
-test('what decides an order is handled in its own coordination only', () => {
-  const deciding = [...kafkaConsumer.handlers.values()].filter((one) => one.coordination)
-  expect(deciding.map((one) => one.contract.name).toSorted()).toEqual([
-    'payment.captured',
-    'payment.declined',
-    'stock.rejected',
-    'stock.released',
-  ])
+test.each([
+  { contract: paymentCapturedV1, body: captured },
+  { contract: paymentDeclinedV1, body: { orderId, code: 'card_declined' } },
+  { contract: stockRejectedV1, body: rejected },
+  { contract: stockReleasedV1, body: { orderId, lines: [] } },
+])('an orchestrated $contract.type decides nothing: it needs no row and is noted', (one) => {
+  const bound = bind(one.contract, one.body, 'orchestrated')
+  expect(bound.keys).toEqual({})
+  const { changed, messages } = bound.decide(rowsOf(pending), now)
+  expect(Object.keys(changed ?? {})).toEqual(['timeline'])
+  expect(changed?.timeline).toMatchObject([{ orderId, type: one.contract.type, detail: null }])
+  expect(messages ?? []).toEqual([])
 })
 
-function bind(contract: Pick<Contract, 'name' | 'type'>, body: unknown) {
+function bind(
+  contract: Pick<Contract, 'name' | 'type'>,
+  body: unknown,
+  coordination: Coordination = 'choreographed',
+) {
   const handler = kafkaConsumer.handlers.get(contract.name)
   const binding = handler?.bind(
     {
@@ -167,7 +176,7 @@ function bind(contract: Pick<Contract, 'name' | 'type'>, body: unknown) {
       time: now.toISOString(),
       datacontenttype: 'application/json',
       correlationid: orderId,
-      coordination: 'choreographed',
+      coordination,
     },
     body,
   )
@@ -180,6 +189,8 @@ function rowsOf(order: Order | undefined) {
     orders: new Map(order && [[orderId, order]]),
     lines: new Map(order && [[orderId, { orderId, lines }]]),
     timeline: new Map(),
+    sagas: new Map(),
+    sagaLog: new Map(),
   }
 }
 

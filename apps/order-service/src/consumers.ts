@@ -1,33 +1,38 @@
 import {
   paymentCapturedV1,
+  paymentCaptureRepliedV1,
   paymentDeclinedV1,
   paymentRefundedV1,
+  paymentRefundRepliedV1,
   stockRejectedV1,
   stockReleasedV1,
+  stockReleaseRepliedV1,
   stockReservedV1,
+  stockReserveRepliedV1,
   stockShippedV1,
 } from '@edp/event-schemas'
-import { type Consumer, consumer, on } from '@edp/messaging'
+import { type AllChanged, type Consumer, consumer, on } from '@edp/messaging'
+import { countSagaLog, countUnknownSaga, type SagaRegistry } from '@edp/saga/postgres'
+import { decidedIn } from './decided-in.ts'
 import { countEnded } from './metrics.ts'
 import { noted } from './noted.ts'
 import { paymentCaptured } from './payment-captured.ts'
 import { paymentDeclined } from './payment-declined.ts'
 import { orderRows, type OrderTables } from './rows.ts'
+import { refuseOtherAmount, sagaReply } from './saga-reply.ts'
 import { serviceName } from './service-name.ts'
 import { stockRejected } from './stock-rejected.ts'
 import { stockReleased } from './stock-released.ts'
 
-const only = 'choreographed'
-
-/** Everything that reaches this service over Kafka. */
+/** Everything that reaches this service over Kafka. Only choreographed orders are decided by it. */
 export const kafkaConsumer: Consumer<OrderTables> = consumer({
   name: `${serviceName}.kafka`,
   store: orderRows,
   handlers: [
-    on(paymentCapturedV1, paymentCaptured, { only }),
-    on(paymentDeclinedV1, paymentDeclined, { only }),
-    on(stockRejectedV1, stockRejected, { only }),
-    on(stockReleasedV1, stockReleased, { only }),
+    on(paymentCapturedV1, decidedIn('choreographed', paymentCaptured)),
+    on(paymentDeclinedV1, decidedIn('choreographed', paymentDeclined)),
+    on(stockRejectedV1, decidedIn('choreographed', stockRejected)),
+    on(stockReleasedV1, decidedIn('choreographed', stockReleased)),
     on(stockReservedV1, noted()),
     on(stockShippedV1, noted()),
     on(
@@ -35,5 +40,27 @@ export const kafkaConsumer: Consumer<OrderTables> = consumer({
       noted(({ amountMinor, currency }) => ({ amountMinor, currency })),
     ),
   ],
-  afterCommit: ({ orders }) => countEnded(orders),
+  afterCommit: count,
 })
+
+/** Everything that reaches this service over RabbitMQ: the answers to the commands of its sagas. */
+export function rabbitmqConsumer(registry: SagaRegistry): Consumer<OrderTables> {
+  const only = 'orchestrated'
+  return consumer({
+    name: `${serviceName}.rabbitmq`,
+    store: orderRows,
+    handlers: [
+      on(stockReserveRepliedV1, sagaReply(registry), { only }),
+      on(stockReleaseRepliedV1, sagaReply(registry), { only }),
+      on(paymentCaptureRepliedV1, sagaReply(registry, refuseOtherAmount), { only }),
+      on(paymentRefundRepliedV1, sagaReply(registry), { only }),
+    ],
+    afterCommit: count,
+  })
+}
+
+function count({ orders, sagaLog, timeline }: AllChanged<OrderTables>): void {
+  countEnded(orders)
+  countSagaLog(sagaLog)
+  for (const { detail } of timeline) if (detail?.['note'] === 'unknown-saga') countUnknownSaga()
+}

@@ -1,5 +1,6 @@
 import { type Database, sqlState, traceparentFrom } from '@edp/runtime'
 import { type HttpApp, problem, problemSchema } from '@edp/runtime/http'
+import { readSaga } from '@edp/saga/postgres'
 import {
   noBody,
   noQuery,
@@ -19,19 +20,35 @@ import {
 import { cancelOrder } from './cancel-order.ts'
 import { saveProduct } from './db/products.ts'
 import { findOrder, findTimeline, listOrders, listProducts, type Reads } from './db/reads.ts'
+import { listSagas } from './db/saga-reads.ts'
+import { operateSaga, type Operation } from './operate-saga.ts'
 import type { Placed, PlaceOrder } from './place-order.ts'
+import {
+  operationBody,
+  operationHeaders,
+  sagaDetail,
+  sagasPage,
+  sagasQuery,
+  sagaView,
+  viewSaga,
+  viewSagaDetail,
+} from './saga-api.ts'
+import type { OrderSagas } from './sagas.ts'
 
 /** What the routes call. */
 export interface RouteOptions {
   readonly database: Database
   readonly namespace: string
   readonly reads: Reads
+  readonly sagas: OrderSagas
   readonly placeOrder: (request: PlaceOrder) => Promise<Placed>
 }
 
 const handlerTimeoutMs = 15_000
 const forCustomers = ['orders']
 const forOperators = ['products']
+const forSagas = ['sagas']
+const sagaLogMax = 1000
 
 /** Every route of the service, beside those that all services have. */
 export function addRoutes(app: HttpApp, options: RouteOptions): void {
@@ -39,6 +56,8 @@ export function addRoutes(app: HttpApp, options: RouteOptions): void {
   addOrderRoutes(app, options)
   addCancelOrder(app, options)
   addProductRoutes(app, options)
+  addSagaRoutes(app, options)
+  for (const verb of ['retry', 'skip', 'cancel'] as const) addSagaVerb(app, options, verb)
 }
 
 function addPlaceOrder(app: HttpApp, { placeOrder }: RouteOptions): void {
@@ -129,7 +148,7 @@ function addOrderRoutes(app: HttpApp, { reads }: RouteOptions): void {
   })
 }
 
-function addCancelOrder(app: HttpApp, { database, namespace }: RouteOptions): void {
+function addCancelOrder(app: HttpApp, { database, namespace, sagas }: RouteOptions): void {
   app.route({
     method: 'POST',
     url: '/orders/:id/cancel',
@@ -151,7 +170,7 @@ function addCancelOrder(app: HttpApp, { database, namespace }: RouteOptions): vo
     handler: async (request, reply) => {
       const { id } = request.params
       const traceparent = traceparentFrom(traceparentOf(request.headers))
-      const outcome = await cancelOrder({ database, namespace }, id, traceparent)
+      const outcome = await cancelOrder({ database, namespace, sagas }, id, traceparent)
       switch (outcome.kind) {
         case 'not-found':
           return noOrder(id)
@@ -198,6 +217,99 @@ function addProductRoutes(app: HttpApp, { database, reads }: RouteOptions): void
       return product
     },
   })
+}
+
+function addSagaRoutes(app: HttpApp, { database, reads, sagas }: RouteOptions): void {
+  app.route({
+    method: 'GET',
+    url: '/sagas',
+    handlerTimeout: handlerTimeoutMs,
+    schema: {
+      tags: forSagas,
+      summary: 'Sagas, the newest first',
+      querystring: sagasQuery,
+      response: { 200: sagasPage, 400: problemSchema },
+    },
+    handler: (request) => listSagas(reads, request.query),
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/sagas/:id',
+    handlerTimeout: handlerTimeoutMs,
+    schema: {
+      tags: forSagas,
+      summary: 'One saga: its state, its log, what it will still do. The ETag is its version',
+      params: orderPath,
+      querystring: noQuery,
+      response: { 200: sagaDetail, 400: problemSchema, 404: problemSchema },
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params
+      const found = await database.transaction((tx) => readSaga(tx, id, sagaLogMax))
+      if (found === undefined) return noSaga(id)
+      const { saga, log } = found
+      const registered = sagas.registry.find(saga.definition, saga.definitionVersion)
+      void reply.header('etag', `"${saga.state.version}"`)
+      return viewSagaDetail(saga, log, registered)
+    },
+  })
+}
+
+const verbSummary = {
+  retry: 'Sends the command that is under way again, at once',
+  skip: 'Gives an undo up, for good and on record: what was done there stays',
+  cancel: 'Gives the saga up, before its pivot: what was done is undone',
+} as const satisfies Record<Operation['verb'], string>
+
+function addSagaVerb(app: HttpApp, options: RouteOptions, verb: Operation['verb']): void {
+  app.route({
+    method: 'POST',
+    url: `/sagas/:id/${verb}`,
+    handlerTimeout: handlerTimeoutMs,
+    schema: {
+      tags: forSagas,
+      summary: `${verbSummary[verb]}. If-Match says which version the operator has seen`,
+      params: orderPath,
+      querystring: noQuery,
+      headers: operationHeaders,
+      body: operationBody,
+      response: {
+        200: sagaView,
+        400: problemSchema,
+        404: problemSchema,
+        409: problemSchema,
+        412: problemSchema,
+        428: problemSchema,
+      },
+    },
+    handler: async (request, reply) => {
+      const { id: sagaId } = request.params
+      const seen = request.headers['if-match']
+      if (seen === undefined) {
+        throw problem(428, 'if-match-required', 'If-Match has to be the ETag of GET /sagas/:id.')
+      }
+      const version = Number(seen.slice(1, -1))
+      const traceparent = traceparentFrom(traceparentOf(request.headers))
+      const operation = { ...request.body, sagaId, verb, version, traceparent }
+      const outcome = await operateSaga(options, operation)
+      switch (outcome.kind) {
+        case 'not-found':
+          return noSaga(sagaId)
+        case 'stale':
+          throw problem(412, 'saga-changed', `The saga is at version ${outcome.version} by now.`)
+        case 'not-possible':
+          throw problem(409, 'not-possible', `Cannot ${verb} this saga: ${outcome.note}.`)
+        case 'done':
+          void reply.header('etag', `"${outcome.saga.state.version}"`)
+          return viewSaga(outcome.saga)
+      }
+    },
+  })
+}
+
+function noSaga(sagaId: string): never {
+  throw problem(404, 'no-such-saga', `There is no saga ${sagaId}.`)
 }
 
 function noOrder(orderId: string): never {

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
-import { newId, type PricedLine } from '@edp/event-schemas'
+import { type ComposedMessage, newId, type PricedLine } from '@edp/event-schemas'
 import { claimKeys, type KeyRequest, readKeys, type StoredAnswer } from '@edp/idempotency'
 import { enqueue } from '@edp/outbox'
+import { type AdvancedSaga, countSagaLog, insertSagaLog, insertSagas } from '@edp/saga/postgres'
 import { AppError, createGroupCommit, type Database, faultPoint, type Tx } from '@edp/runtime'
 import { z } from 'zod'
 import { type OrderView, type PlaceOrderBody, viewOrder } from './api.ts'
@@ -11,9 +12,12 @@ import { insertTimeline } from './db/timeline.ts'
 import type { PendingOrder } from './domain/order.ts'
 import { type LineProblem, priceLines, type Product } from './domain/prices.ts'
 import { countPlaced, observeGroup } from './metrics.ts'
+import { firstCommands } from './orchestrate.ts'
 import { orderPlaced } from './order-messages.ts'
+import type { OrderSagas } from './sagas.ts'
 import { serviceName } from './service-name.ts'
-import { sent } from './timeline.ts'
+import { startFulfilment } from './start-fulfilment.ts'
+import { detailOfSent, sent } from './timeline.ts'
 
 /** A customer's request for an order. */
 export interface PlaceOrder {
@@ -32,6 +36,7 @@ export interface PlaceOrderOptions {
   readonly database: Database
   readonly namespace: string
   readonly orderDeadlineMs: number
+  readonly sagas: OrderSagas
 }
 
 const accepted = 202
@@ -61,6 +66,8 @@ interface Sellable {
   readonly order: PendingOrder
   readonly lines: readonly PricedLine[]
   readonly view: OrderView
+  /** The saga that conducts it, if one does. */
+  readonly started: AdvancedSaga | null
 }
 
 /** An order that cannot be placed, unless it was already: the catalogue may have changed since. */
@@ -78,12 +85,13 @@ async function placeGroup(
   const drafts = await options.database.transaction(async (tx) => {
     const { now, products } = await readCatalogue(tx, skusOf(requests))
     const dueAt = new Date(now.getTime() + options.orderDeadlineMs)
-    const all = requests.map((request) => draft(request, products, { now, dueAt }))
+    const times = { now, dueAt }
+    const all = requests.map((request) => draft(options, request, products, times))
     return claimAndInsert(tx, all, { namespace: options.namespace, now })
   })
   const fault = faultPoint('place-order.committed')
   if (fault) await fault
-  countPlaced('choreographed', drafts.filter((one) => one.fresh).length)
+  countFresh(drafts)
   return answer(options.database, drafts)
 }
 
@@ -93,6 +101,7 @@ function skusOf(requests: readonly PlaceOrder[]): Set<string> {
 
 /** The order that a request would make at today's prices. */
 function draft(
+  { sagas }: PlaceOrderOptions,
   request: PlaceOrder,
   products: ReadonlyMap<string, Product>,
   times: { now: Date; dueAt: Date },
@@ -112,7 +121,11 @@ function draft(
     dueAt: times.dueAt,
   }
   const view = viewOrder(order, pricing.lines)
-  return { kind: 'sellable', request, order, lines: pricing.lines, view }
+  const started =
+    coordination === 'orchestrated'
+      ? startFulfilment(sagas.starts, order, { request, lines: pricing.lines })
+      : null
+  return { kind: 'sellable', request, order, lines: pricing.lines, view, started }
 }
 
 interface Claimed {
@@ -129,21 +142,46 @@ async function claimAndInsert(
   const sellable = drafts.filter((one) => one.kind === 'sellable')
   const claims = await claimKeys(tx, sellable.map(keyRequest))
   const fresh = sellable.filter((_one, index) => claims[index])
-  insertOrders(tx, fresh)
-  const messages = fresh.flatMap(({ order, lines, request: { body, traceparent } }) =>
-    enqueue(tx, [orderPlaced(order, lines, body.paymentToken)], {
-      source: serviceName,
-      coordination: order.coordination,
-      traceparent,
-      ...origin,
-    }),
+  const started = fresh.flatMap((one) => one.started ?? [])
+  insertSagas(
+    tx,
+    started.map((one) => one.saga),
   )
+  insertSagaLog(
+    tx,
+    started.flatMap((one) => one.log),
+  )
+  insertOrders(tx, fresh)
+  const messages = fresh.flatMap((one) => announce(tx, one, origin))
   insertTimeline(
     tx,
-    messages.map((message) => sent(message, origin.now)),
+    messages.map((message) => sent(message, origin.now, detailOfSent(message, undefined))),
   )
   const placed = new Set<Sellable | Unsellable>(fresh)
   return drafts.map((one) => ({ draft: one, fresh: placed.has(one) }))
+}
+
+/** Tells everybody of an order, and the first participant what to do when a saga conducts it. */
+function announce(
+  tx: Tx,
+  { order, lines, started, request: { body, traceparent } }: Sellable,
+  origin: { namespace: string; now: Date },
+): ComposedMessage[] {
+  const { coordination } = order
+  const from = { source: serviceName, coordination, traceparent, ...origin }
+  const placed = enqueue(tx, [orderPlaced(order, lines, body.paymentToken)], from)
+  const [cause] = placed
+  if (started === null || cause === undefined) return [...placed]
+  return [...placed, ...enqueue(tx, firstCommands(started), { ...from, causationId: cause.id })]
+}
+
+function countFresh(claimed: readonly Claimed[]): void {
+  const fresh = claimed.flatMap(({ draft: one, fresh: isFresh }) =>
+    isFresh && one.kind === 'sellable' ? [one] : [],
+  )
+  const byStyle = Map.groupBy(fresh, ({ order }) => order.coordination)
+  for (const [coordination, of] of byStyle) countPlaced(coordination, of.length)
+  for (const { started } of fresh) if (started) countSagaLog(started.log)
 }
 
 function keyRequest({ request, view }: Sellable): KeyRequest {

@@ -1,9 +1,16 @@
 import type { ComposedMessage, PricedLine } from '@edp/event-schemas'
 import type { AllChanged, RowStore } from '@edp/messaging'
+import {
+  insertSagaLog,
+  lockSagas,
+  type NewLogEntry,
+  type SagaRecord,
+  saveSagas,
+} from '@edp/saga/postgres'
 import { lockOrders, readLines, saveOrders } from './db/orders.ts'
 import { insertTimeline } from './db/timeline.ts'
 import type { Order } from './domain/order.ts'
-import { type SeenMessage, sent as noteSent, type TimelineEntry } from './timeline.ts'
+import { detailOfSent, type SeenMessage, sent as noteSent, type TimelineEntry } from './timeline.ts'
 
 /** The lines of an order, as a handler needs them. */
 export interface OrderLines {
@@ -13,27 +20,42 @@ export interface OrderLines {
 
 /** What messages need in memory. Lines and timeline are never updated, so they are not locked. */
 export interface OrderTables {
+  sagas: SagaRecord
   orders: Order
   lines: OrderLines
   /** Only written. */
   timeline: SeenMessage
+  /** Only written. */
+  sagaLog: NewLogEntry
 }
 
 /** How a batch of messages reads and writes. */
 export const orderRows: RowStore<OrderTables> = {
   keyOf: {
+    sagas: (saga) => saga.id,
     orders: (order) => order.orderId,
     lines: (lines) => lines.orderId,
     timeline: (entry) => entry.messageId,
+    sagaLog: ({ sagaId, seq }) => `${sagaId}/${String(seq).padStart(10, '0')}`,
   },
   load: async (tx, keys) => {
-    const [orders, lines] = await Promise.all([
+    // In the order of the transaction rule: the saga before its order.
+    const [sagas, orders, lines] = await Promise.all([
+      lockSagas(tx, keys.sagas),
       lockOrders(tx, keys.orders),
       readLines(tx, keys.lines),
     ])
-    return { orders, lines: linesByOrder(lines), timeline: new Map() }
+    return {
+      sagas,
+      orders,
+      lines: linesByOrder(lines),
+      timeline: new Map(),
+      sagaLog: new Map(),
+    }
   },
   save: async (tx, changed, sent) => {
+    saveSagas(tx, changed.sagas)
+    insertSagaLog(tx, changed.sagaLog)
     saveOrders(tx, changed.orders)
     insertTimeline(tx, timelineOf(changed, sent))
   },
@@ -56,11 +78,7 @@ function timelineOf(
   return changed.timeline.flatMap((entry) => [
     entry,
     ...(answers.get(entry.messageId) ?? []).map(({ message, order }) =>
-      noteSent(message, entry.at, reasonOf(order)),
+      noteSent(message, entry.at, detailOfSent(message, order)),
     ),
   ])
-}
-
-function reasonOf(order: Order | undefined): { reason: string } | null {
-  return order && 'cancelReason' in order ? { reason: order.cancelReason } : null
 }

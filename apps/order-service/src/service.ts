@@ -1,5 +1,5 @@
 import { createInboxUpkeep } from '@edp/idempotency'
-import { createKafkaConsumer, createPipeline } from '@edp/messaging'
+import { createKafkaConsumer, createPipeline, createRabbitConsumer } from '@edp/messaging'
 import {
   type Component,
   createLifecycle,
@@ -12,24 +12,32 @@ import {
   untilDone,
 } from '@edp/runtime'
 import { createHttpServer } from '@edp/runtime/http'
+import { createSagaWatch } from '@edp/saga/postgres'
 import { cancelOverdue } from './cancel-overdue.ts'
 import type { Config } from './config.ts'
-import { kafkaConsumer } from './consumers.ts'
+import { kafkaConsumer, rabbitmqConsumer } from './consumers.ts'
 import { openReads } from './db/reads.ts'
+import { decideDueSagas } from './due-sagas.ts'
 import { addRoutes } from './http.ts'
 import { createPlaceOrder } from './place-order.ts'
+import { type OrderSagas, orderSagas } from './sagas.ts'
 import { serviceName } from './service-name.ts'
 
 // Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
 const inboxRetentionDays = 8
 const overdueBatchMax = 500
+const dueSagasMax = 500
 
-/** The service: HTTP, one consumer, the deadline loop, one database. Tests build it with this too. */
+/**
+ * The service: HTTP, a consumer for each broker, the timers, one database. Tests build it with this too, with other versions of
+ * the saga.
+ */
 export async function createService(
   config: Config,
   process: ServiceProcess,
+  sagas: OrderSagas = orderSagas,
 ): Promise<Lifecycle & { url(): string }> {
-  const { logger, health, fatal } = process
+  const { logger, health } = process
   const namespace = config.MESSAGING_NAMESPACE
   const database = openDatabase({
     url: config.DATABASE_URL,
@@ -48,23 +56,13 @@ export async function createService(
     // Placing an order bounds itself: a timer and an AbortController for each of them cost a sixth of the whole service.
     handlerTimeoutMs: 0,
   })
+  const { ORDER_DEADLINE_MS: orderDeadlineMs } = config
   addRoutes(http.app, {
     database,
     namespace,
+    sagas,
     reads: openReads(database.reads),
-    placeOrder: createPlaceOrder({
-      database,
-      namespace,
-      orderDeadlineMs: config.ORDER_DEADLINE_MS,
-    }),
-  })
-  const pipeline = createPipeline({
-    consumer: kafkaConsumer,
-    database,
-    source: serviceName,
-    namespace,
-    inboxRetentionDays,
-    logger,
+    placeOrder: createPlaceOrder({ database, namespace, orderDeadlineMs, sagas }),
   })
   const lifecycle = createLifecycle(
     [
@@ -72,24 +70,71 @@ export async function createService(
       http.component,
       answering(database, process),
       createInboxUpkeep({ database, logger, health, retentionDays: inboxRetentionDays }),
+      createSagaWatch({ database, registry: sagas.registry, logger, health }),
       deadlines(config, database, process),
-      createKafkaConsumer({
-        brokers: config.KAFKA_BROKERS,
-        clientId: serviceName,
-        namespace,
-        pipeline,
-        consumer: kafkaConsumer,
-        logger,
-        health,
-        onCrash: fatal,
-      }),
+      sagaTimers(config, { database, sagas }, process),
+      ...consumers(config, { database, sagas }, process),
     ],
     { logger, shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS },
   )
   return { ...lifecycle, url: http.url }
 }
 
-/** The one timer: gives up orders whose time is over. */
+function consumers(
+  config: Config,
+  { database, sagas }: { database: Database; sagas: OrderSagas },
+  { logger, health, fatal }: ServiceProcess,
+): Component[] {
+  const namespace = config.MESSAGING_NAMESPACE
+  const shared = { namespace, logger, health, onCrash: fatal }
+  const rabbitmq = rabbitmqConsumer(sagas.registry)
+  const pipelineOf = (consumer: typeof kafkaConsumer) =>
+    createPipeline({
+      consumer,
+      database,
+      source: serviceName,
+      namespace,
+      inboxRetentionDays,
+      logger,
+    })
+  return [
+    createKafkaConsumer({
+      ...shared,
+      brokers: config.KAFKA_BROKERS,
+      clientId: serviceName,
+      consumer: kafkaConsumer,
+      pipeline: pipelineOf(kafkaConsumer),
+    }),
+    createRabbitConsumer({
+      ...shared,
+      url: config.RABBITMQ_URL,
+      consumer: rabbitmq,
+      pipeline: pipelineOf(rabbitmq),
+    }),
+  ]
+}
+
+/** Tells sagas that their time is up: to ask again, or because of the deadline. */
+function sagaTimers(
+  config: Config,
+  { database, sagas }: { database: Database; sagas: OrderSagas },
+  { logger, health }: ServiceProcess,
+): Loop {
+  const namespace = config.MESSAGING_NAMESPACE
+  const loop = createLoop({
+    name: 'saga timers',
+    intervalMs: config.SAGA_POLL_INTERVAL_MS,
+    logger,
+    work: async () => {
+      const decided = await decideDueSagas({ database, namespace, sagas, logger }, dueSagasMax)
+      return decided === dueSagasMax ? 'again' : undefined
+    },
+  })
+  health.register(loop.name, () => loop.report())
+  return loop
+}
+
+/** Gives up choreographed orders whose time is over. */
 function deadlines(config: Config, database: Database, process: ServiceProcess): Loop {
   const { logger, health } = process
   const loop = createLoop({

@@ -1,5 +1,6 @@
 import { type ComposedMessage, headerPrefix, type Message } from '@edp/event-schemas'
-import type { Note } from './domain/order.ts'
+import type { Note as SagaNote } from '@edp/saga'
+import type { Note, Order } from './domain/order.ts'
 import { serviceName } from './service-name.ts'
 
 /** What is shown of an entry beside its type; never what is secret, such as the payment token. */
@@ -9,7 +10,7 @@ export type TimelineDetail = Readonly<Record<string, unknown>>
 export interface TimelineEntry {
   readonly orderId: string
   readonly at: Date
-  /** The type of a message, or `cancel.requested`, `deadline.passed`. */
+  /** The type of a message, or what happened without one. */
   readonly type: string
   readonly messageId: string | null
   readonly causationId: string | null
@@ -24,14 +25,14 @@ export interface SeenMessage extends TimelineEntry {
 
 /** Notes a message that came in; `note` says why it changed nothing. */
 export function seen(
-  message: Message<{ readonly orderId: string }>,
+  message: Message<{ readonly orderId: string } | { readonly sagaId: string }>,
   at: Date,
-  options: { detail?: TimelineDetail; note?: Note | 'unknown-order' } = {},
+  options: { detail?: TimelineDetail; note?: Note | 'unknown-order' | SagaNote } = {},
 ): SeenMessage {
   const { envelope, body } = message
   const { detail, note } = options
   return {
-    orderId: body.orderId,
+    orderId: 'orderId' in body ? body.orderId : body.sagaId,
     at,
     type: envelope.type,
     messageId: envelope.id,
@@ -52,11 +53,35 @@ export function sent(
   return { orderId: key, at, type, messageId: id, causationId, source: serviceName, detail }
 }
 
-/** Notes what came neither with a message nor as one: a customer's request, a deadline. */
+/** What is shown of a message of our own: of a command which attempt of which step, of a fact why the order is given up. */
+export function detailOfSent(
+  { headers, transport }: ComposedMessage,
+  order: Order | undefined,
+): TimelineDetail | null {
+  const prefix = headerPrefix[transport]
+  const step = headers[`${prefix}step`]
+  if (step !== undefined) {
+    const direction = headers[`${prefix}direction`]
+    return { step, direction, attempt: Number(headers[`${prefix}attempt`]) }
+  }
+  return order && 'cancelReason' in order ? { reason: order.cancelReason } : null
+}
+
+/** What can happen to an order without a message. */
+export type Happening =
+  | 'cancel.requested'
+  | 'deadline.passed'
+  | 'saga.needs-human'
+  | 'operator.retry'
+  | 'operator.skip'
+  | 'operator.cancel'
+
+/** Notes what came neither with a message nor as one: a customer's request, a deadline, an operator. */
 export function happened(
   orderId: string,
-  type: 'cancel.requested' | 'deadline.passed',
+  type: Happening,
   at: Date,
+  detail: TimelineDetail | null = null,
 ): TimelineEntry {
   return {
     orderId,
@@ -65,6 +90,6 @@ export function happened(
     messageId: null,
     causationId: null,
     source: serviceName,
-    detail: null,
+    detail,
   }
 }

@@ -49,7 +49,7 @@ describe('a bad order', () => {
     ['with half a character', order({ paymentToken: 'tok_\uD800' }), ['body.paymentToken']],
     ['with a line feed in a SKU', lines({ ...cup, sku: 'cup\n' }), ['body.lines.0.sku']],
     ['with a currency in small letters', order({ currency: 'eur' }), ['body.currency']],
-    ['in another coordination', order({ coordination: 'orchestrated' }), ['body.coordination']],
+    ['in another coordination', order({ coordination: 'improvised' }), ['body.coordination']],
     ['with an unknown priority', order({ priority: 'asap' }), ['body.priority']],
     [
       'with problems in many places',

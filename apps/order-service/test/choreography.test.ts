@@ -10,6 +10,7 @@ import { cancelOverdue } from '../src/cancel-overdue.ts'
 import { kafkaConsumer } from '../src/consumers.ts'
 import { lockOrders, saveOrders } from '../src/db/orders.ts'
 import { createPlaceOrder } from '../src/place-order.ts'
+import { orderSagas } from '../src/sagas.ts'
 import { cupAndPots, delivered, event, events } from './given.ts'
 import { newKey, testDatabase } from './running.ts'
 
@@ -142,7 +143,8 @@ describe('all events, twice and in any order,', () => {
   ] as const)('%s', async (_what, end, names, cancelledFirst) => {
     for (let round = 0; round < 40; round += 1) {
       const orderId = await place()
-      if (cancelledFirst) await cancelOrder({ database, namespace }, orderId, traceparent)
+      if (cancelledFirst)
+        await cancelOrder({ database, namespace, sagas: orderSagas }, orderId, traceparent)
       const once = names.map((name) => events[name](orderId))
       // The same messages again (the broker's duplicates), and the same facts under new ids (answered again).
       const all = shuffled([...once, ...once, ...names.map((name) => events[name](orderId))])
@@ -191,7 +193,8 @@ test('confirm, cancel, refusal and deadline race for every order, and exactly on
       () => other.handle(orderIds.map((orderId) => delivered(events.declined(orderId)))),
       () => cancelOverdue({ database, namespace }, 5),
       ...orderIds.map(
-        (orderId) => () => cancelOrder({ database, namespace }, orderId, traceparent),
+        (orderId) => () =>
+          cancelOrder({ database, namespace, sagas: orderSagas }, orderId, traceparent),
       ),
     ]
     const order = randomOf(random.below(2 ** 31))
@@ -290,7 +293,12 @@ function newPipeline(): Pipeline {
 }
 
 async function place(): Promise<string> {
-  const placeOrder = createPlaceOrder({ database, namespace, orderDeadlineMs: 60_000 })
+  const placeOrder = createPlaceOrder({
+    database,
+    namespace,
+    orderDeadlineMs: 60_000,
+    sagas: orderSagas,
+  })
   const body = placeOrderBody.parse(cupAndPots)
   const placed = await placeOrder({ idempotencyKey: newKey(), body, traceparent })
   if (placed.kind !== 'accepted') throw new Error(placed.kind)

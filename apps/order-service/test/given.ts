@@ -14,7 +14,7 @@ import {
 import type { IncomingMessage } from '@edp/messaging'
 import type { OutboxRow } from '@edp/outbox'
 
-/** What the tests order: 1 × 1200 + 2 × 3900 of the sample catalogue. */
+/** What the tests order, choreographed: 1 × 1200 + 2 × 3900 of the sample catalogue. */
 export const cupAndPots = {
   customerId: 'ada',
   currency: 'EUR',
@@ -23,6 +23,7 @@ export const cupAndPots = {
     { sku: 'moka-pot', quantity: 2 },
   ],
   paymentToken: 'tok_ok',
+  coordination: 'choreographed',
 }
 export const amountMinor = 9000
 const lines = cupAndPots.lines

@@ -162,7 +162,21 @@ test('the OpenAPI document names every route with its problems', async () => {
     '/orders/{id}/timeline',
     '/products',
     '/products/{sku}',
+    '/sagas',
+    '/sagas/{id}',
+    '/sagas/{id}/cancel',
+    '/sagas/{id}/retry',
+    '/sagas/{id}/skip',
   ])
+  expect(Object.keys(paths['/sagas/{id}/skip'].post.responses)).toEqual([
+    '200',
+    '400',
+    '404',
+    '409',
+    '412',
+    '428',
+  ])
+  expect(JSON.stringify(paths['/sagas/{id}/skip'].post.parameters)).toContain('if-match')
   expect(Object.keys(paths['/orders'].post.responses)).toEqual(['202', '400', '409', '422'])
   expect(JSON.stringify(paths['/orders'].post.parameters)).toContain('idempotency-key')
   expect((await fetch(`${url}/docs`)).status).toBe(200)

@@ -3,6 +3,7 @@ import type { TestDatabase } from '@edp/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { placeOrderBody } from '../src/api.ts'
 import { createPlaceOrder, type PlaceOrder } from '../src/place-order.ts'
+import { orderSagas } from '../src/sagas.ts'
 import { cupAndPots } from './given.ts'
 import { newKey, testDatabase } from './running.ts'
 
@@ -62,7 +63,12 @@ test('another order under the same key, within one group, is refused', async () 
 test('a group that fails runs again one by one, so that only the broken request fails', async () => {
   // What the schema of the route keeps out: Postgres refuses the whole statement because of it.
   const broken = request({ body: { customerId: 'a\0b' } })
-  const place = createPlaceOrder({ database, namespace: 'test', orderDeadlineMs: 1000 })
+  const place = createPlaceOrder({
+    database,
+    namespace: 'test',
+    orderDeadlineMs: 1000,
+    sagas: orderSagas,
+  })
   const results = await Promise.allSettled([request(), broken, request()].map(place))
   expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
   expect(await owner.query('select order_id from orders')).toHaveLength(2)
@@ -70,8 +76,18 @@ test('a group that fails runs again one by one, so that only the broken request 
 })
 
 test('two groups with the same keys in another order do not deadlock', async () => {
-  const one = createPlaceOrder({ database, namespace: 'test', orderDeadlineMs: 1000 })
-  const two = createPlaceOrder({ database, namespace: 'test', orderDeadlineMs: 1000 })
+  const one = createPlaceOrder({
+    database,
+    namespace: 'test',
+    orderDeadlineMs: 1000,
+    sagas: orderSagas,
+  })
+  const two = createPlaceOrder({
+    database,
+    namespace: 'test',
+    orderDeadlineMs: 1000,
+    sagas: orderSagas,
+  })
   for (let round = 0; round < 20; round += 1) {
     const requests = Array.from({ length: 30 }, () => request())
     const [first, second] = await Promise.all([
@@ -83,7 +99,12 @@ test('two groups with the same keys in another order do not deadlock', async () 
 })
 
 function placeAll(requests: readonly PlaceOrder[]) {
-  const place = createPlaceOrder({ database, namespace: 'test', orderDeadlineMs: 1000 })
+  const place = createPlaceOrder({
+    database,
+    namespace: 'test',
+    orderDeadlineMs: 1000,
+    sagas: orderSagas,
+  })
   return Promise.all(requests.map(place))
 }
 

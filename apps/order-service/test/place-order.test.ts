@@ -175,8 +175,8 @@ describe('the same request sent again', () => {
   test('may be written differently', async () => {
     const key = newKey()
     const first = await (await post(url, cupAndPots, key)).text()
-    const { customerId, currency, lines, paymentToken } = cupAndPots
-    const same = { paymentToken, priority: 'standard', lines, currency, customerId }
+    const { customerId, currency, lines, paymentToken, coordination } = cupAndPots
+    const same = { coordination, paymentToken, priority: 'standard', lines, currency, customerId }
     const again = await fetch(`${url}/orders`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'idempotency-key': key },

@@ -30,6 +30,7 @@ describe('a bad environment', () => {
       HTTP_PORT: 'eighty',
       DATABASE_URL: 'mysql://localhost',
       KAFKA_BROKERS: undefined,
+      RABBITMQ_URL: undefined,
       ORDER_DEADLINE_MS: 'soon',
       LOG_LEVEL: 'loud',
     })
@@ -38,6 +39,7 @@ describe('a bad environment', () => {
       'HTTP_PORT',
       'DATABASE_URL',
       'KAFKA_BROKERS',
+      'RABBITMQ_URL',
       'ORDER_DEADLINE_MS',
       'LOG_LEVEL',
     ]) {
@@ -122,6 +124,7 @@ function settings(url: string): Record<string, string> {
     HTTP_PORT: new URL(url).port,
     DATABASE_URL: database.serviceUrl,
     KAFKA_BROKERS: '127.0.0.1:1',
+    RABBITMQ_URL: 'amqp://127.0.0.1:1',
     LOG_LEVEL: 'error',
   }
 }

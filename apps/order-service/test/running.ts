@@ -3,6 +3,7 @@ import { createHealth, createLogger, readConfig } from '@edp/runtime'
 import { templateDatabase, type TestDatabase } from '@edp/testkit'
 import { afterAll } from 'vitest'
 import { config } from '../src/config.ts'
+import type { OrderSagas } from '../src/sagas.ts'
 import { createService } from '../src/service.ts'
 
 export const migrations = join(import.meta.dirname, '../migrations')
@@ -21,6 +22,7 @@ export async function testDatabase(): Promise<TestDatabase> {
 export async function runService(
   database: TestDatabase,
   settings: Readonly<Record<string, string>> = {},
+  sagas?: OrderSagas,
 ) {
   const faults: unknown[] = []
   const health = createHealth()
@@ -29,6 +31,7 @@ export async function runService(
       HTTP_PORT: '0',
       DATABASE_URL: database.serviceUrl,
       KAFKA_BROKERS: noBroker,
+      RABBITMQ_URL: `amqp://${noBroker}`,
       ...settings,
     }),
     {
@@ -36,6 +39,7 @@ export async function runService(
       health,
       fatal: (error) => faults.push(error),
     },
+    sagas,
   )
   await service.start()
   health.markStarted()

@@ -1,5 +1,5 @@
 import { topics } from '@edp/event-schemas'
-import { createKafkaPublisher, ensureTopics } from '@edp/messaging'
+import { createKafkaPublisher, declareTopology, deleteTopology, ensureTopics } from '@edp/messaging'
 import type { OutboxRow } from '@edp/outbox'
 import { createLogger } from '@edp/runtime'
 import { stack, type TestDatabase, uniqueNamespace, waitFor } from '@edp/testkit'
@@ -10,9 +10,10 @@ import { get, placeOne, runService, testDatabase } from './running.ts'
 // The whole service on a real Postgres and a real Kafka, with the participants played by the test.
 
 const namespace = uniqueNamespace()
-const { kafkaBrokers } = stack()
+const { kafkaBrokers, rabbitmqUrl } = stack()
 const settings = {
   KAFKA_BROKERS: kafkaBrokers.join(','),
+  RABBITMQ_URL: rabbitmqUrl,
   MESSAGING_NAMESPACE: namespace,
   DEADLINE_POLL_INTERVAL_MS: '50',
 }
@@ -25,6 +26,8 @@ const participants = createKafkaPublisher({ brokers: kafkaBrokers, clientId: 'te
 
 beforeAll(async () => {
   await ensureTopics({ brokers: kafkaBrokers, namespace, topics })
+  await declareTopology({ url: rabbitmqUrl, namespace })
+  afterAll(() => deleteTopology({ url: rabbitmqUrl, namespace }))
   database = await testDatabase()
   service = await runService(database, settings)
   await participants.start()

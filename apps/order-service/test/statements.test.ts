@@ -26,6 +26,14 @@ test('every statement is an index lookup by the whole key, also while the tables
     'orders_update',
     'outbox_insert',
     'products_upsert',
+    'saga_insert',
+    'saga_intervention_insert',
+    'saga_live_count',
+    'saga_lock',
+    'saga_lock_due',
+    'saga_log_insert',
+    'saga_transport_age',
+    'saga_update',
   ]) {
     expect(names).toContain(name)
   }
@@ -34,6 +42,14 @@ test('every statement is an index lookup by the whole key, also while the tables
     order_lines_select: { order_lines: ['order_id'] },
     // The partial index of the pending ones.
     orders_lock_due: { orders: ['due_at'] },
+    saga_lock_due: { saga: ['due_at'] },
+    // The partial index of the live ones.
+    saga_live_count: { saga: ['status'] },
+    // The log of a saga is one range of the key, newest first.
+    saga_history: { saga_log: ['saga_id'] },
+    saga_replay_log: { saga_log: ['saga_id'] },
+    // The oldest row of a transport is at the front of the key.
+    saga_transport_age: { outbox: ['transport'] },
   })
   expect(problems).toEqual([])
 })

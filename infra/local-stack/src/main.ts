@@ -38,7 +38,9 @@ async function main(args: string[]): Promise<number> {
     if (command === 'logs') return logs(settings, name, values.follow === true).then(() => 0)
     if (command === 'status') return (await status(settings)) ? 0 : 3
   }
-  process.stderr.write(HELP)
+  const said = positionals.join(' ')
+  const what = said === '' ? 'no command was given' : `'${said}' is no command of the stack`
+  process.stderr.write(`stack: ${what}\n\n${HELP}`)
   return 2
 }
 

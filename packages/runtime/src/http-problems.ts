@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -73,6 +74,34 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
     .type('application/problem+json')
     .serializer(JSON.stringify)
     .send(body)
+}
+
+/** What Node's parser refuses before there is a request. */
+const brokenRequests: Readonly<Record<string, Problem>> = {
+  HPE_HEADER_OVERFLOW: problem(
+    431,
+    'headers-too-large',
+    'The headers of the request are too large.',
+  ),
+  ERR_HTTP_REQUEST_TIMEOUT: problem(408, 'request-timeout', 'The request took too long to arrive.'),
+}
+const malformed = problem(400, 'malformed-request', 'This is not a well-formed HTTP request.')
+
+/** Answers a connection whose bytes are no request that Fastify could get, and closes it. */
+export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const { status, code, message } = brokenRequests[error.code ?? ''] ?? malformed
+  const title = STATUS_CODES[status] ?? 'Error'
+  const type = `urn:problem:${code}`
+  // No path: it may be what could not be read.
+  const body = JSON.stringify({ type, title, status, detail: message, instance: '' })
+  socket.end(
+    `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  )
 }
 
 /** Answers a route that does not exist. */

@@ -1,4 +1,5 @@
 import { request as httpRequest } from 'node:http'
+import { connect } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { AppError } from './errors.ts'
@@ -117,6 +118,7 @@ test('bad query values and missing headers are named by where they are', async (
 test.each([
   { what: 'malformed JSON', type: 'application/json', body: '{"lines":', status: 400 },
   { what: 'no JSON at all', type: 'text/html', body: '<p>', status: 415 },
+  { what: 'plain text', type: 'text/plain', body: '{"lines":[]}', status: 415 },
   { what: 'too large', type: 'application/json', body: `"${'x'.repeat(2048)}"`, status: 413 },
 ])('a body that is $what is a problem with status $status', async ({ type, body, status }) => {
   const { app } = await createServer()
@@ -128,6 +130,23 @@ test.each([
   })
   expect(answer.headers['content-type']).toContain('application/problem+json')
   expect([answer.statusCode, answer.json()]).toMatchObject([status, { status }])
+})
+
+test.each([
+  { what: 'no HTTP', bytes: 'HELLO\r\n\r\n', status: 400 },
+  {
+    what: 'all headers',
+    bytes: `GET / HTTP/1.1\r\nhost: x\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`,
+    status: 431,
+  },
+])('bytes that are $what are a problem with status $status', async ({ bytes, status }) => {
+  const server = await createServer()
+  await server.component.start()
+  const answer = await exchange(server.url(), bytes)
+  const [head = '', body = ''] = answer.split('\r\n\r\n')
+  expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+  expect(head).toContain('content-type: application/problem+json')
+  expect(problemSchema.parse(JSON.parse(body))).toMatchObject({ status })
 })
 
 test('an unknown route is a problem with 404, a broken URL one with 400', async () => {
@@ -229,6 +248,16 @@ test('a stop does not wait for clients that only keep their connection open', as
   await server.component.stop()
   expect(performance.now() - startedAt).toBeLessThan(5000)
 })
+
+/** Sends bytes and gives all that comes back until the server closes. */
+async function exchange(url: string, bytes: string): Promise<string> {
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  socket.write(bytes)
+  let answer = ''
+  for await (const chunk of socket) answer += String(chunk)
+  return answer
+}
 
 function get(url: string): Promise<{ status: number | undefined; connection: string | undefined }> {
   const answered = Promise.withResolvers<{

@@ -17,7 +17,7 @@ import {
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod'
 import type { Health } from './health.ts'
-import { answerError, answerNotFound } from './http-problems.ts'
+import { answerBrokenRequest, answerError, answerNotFound } from './http-problems.ts'
 import { systemRoutes } from './http-system-routes.ts'
 import type { Component } from './lifecycle.ts'
 import type { Logger } from './logger.ts'
@@ -70,6 +70,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   const app = createApp(options)
   let draining = false
 
+  // A body is JSON: with Fastify's parser for text it would be a string that does not fit, and not the 415 that it is.
+  app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   app.setErrorHandler(answerError)
@@ -126,6 +128,7 @@ function createApp(options: HttpServerOptions): HttpApp {
     // Until it is closed it answers: a 503 in a rolling restart would be our fault.
     return503OnClosing: false,
     frameworkErrors: answerError,
+    clientErrorHandler: answerBrokenRequest,
   }).withTypeProvider<ZodTypeProvider>()
 }
 

@@ -51,7 +51,13 @@ export {
   untouched,
 } from './explorer/participant.ts'
 export { exploreBug, type PlantedBug, plantedBugs } from './explorer/planted-bugs.ts'
-export { brokenProperty, type Effects, safety, type StepEffects } from './explorer/properties.ts'
+export {
+  brokenProperty,
+  describeEnding,
+  type Effects,
+  safety,
+  type StepEffects,
+} from './explorer/properties.ts'
 export { realRules, type SagaRules } from './explorer/rules.ts'
 export {
   type Exploration,

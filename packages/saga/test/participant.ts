@@ -9,6 +9,8 @@ import {
 } from '@edp/runtime'
 import {
   claimSteps,
+  type DoVerdict,
+  type FenceVerdict,
   formatStep,
   judgeDo,
   judgeFence,
@@ -19,6 +21,7 @@ import {
   type StepCommand,
   type StepKey,
   stepLedger,
+  type UndoVerdict,
 } from '@edp/saga/participant'
 import { tablesSql, templateDatabase, type TestDatabase, waitFor } from '@edp/testkit'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
@@ -30,15 +33,15 @@ export interface Participant {
   readonly database: Database
   readonly postgres: TestDatabase
   /** The step of this test's saga. */
-  stepOf(direction: StepKey['direction']): StepKey
+  readonly stepOf: (direction: StepKey['direction']) => StepKey
   /** Handles commands in one transaction, as one batch, and gives back what each came to. */
-  run(...ways: Way[]): Promise<string[]>
+  readonly run: (...ways: Way[]) => Promise<string[]>
   /** Answers an undo with a failure: nothing of it is stored. */
-  failToUndo(): Promise<void>
+  readonly failToUndo: () => Promise<void>
   /** What has happened of the business effect, in the order of the alphabet. */
-  effectsSeen(): Promise<string[]>
+  readonly effectsSeen: () => Promise<string[]>
   /** Two transactions: the second one begins, waits for the first, and goes on when that has ended. */
-  race(first: Way, second: Way, ending: 'commit' | 'rollback'): Promise<Raced>
+  readonly race: (first: Way, second: Way, ending: 'commit' | 'rollback') => Promise<Raced>
 }
 
 interface Raced {
@@ -119,7 +122,7 @@ async function handle(tx: Tx, sagaId: string, ways: readonly Way[]): Promise<str
   }
   for (const direction of ways) {
     const verdict = verdictOn(rows, sagaId, direction)
-    answers.push('outcome' in verdict ? `again ${verdict.outcome}` : verdict.kind)
+    answers.push(describeVerdict(verdict))
     if (verdict.kind === 'answer' || verdict.kind === 'pending') continue
     if (verdict.kind === 'act') {
       await tx.execute(insertEffect, [sagaId, direction === 'do' ? 'done' : 'undone'])
@@ -147,6 +150,12 @@ function verdictOn(rows: ReadonlyMap<string, LedgerRow>, sagaId: string, directi
     default:
       return unreachable(direction)
   }
+}
+
+function describeVerdict(verdict: DoVerdict | UndoVerdict | FenceVerdict): string {
+  return verdict.kind === 'answer' && 'outcome' in verdict
+    ? `again ${verdict.outcome}`
+    : verdict.kind
 }
 
 function doRowOf(rows: ReadonlyMap<string, LedgerRow>, sagaId: string): LedgerRow {

@@ -74,7 +74,7 @@ const lockDueRows = statement(
   'orders_lock_due',
   orderRow,
   `select ${columns} from orders o
-   where o.status = 'pending' and o.due_at <= now()
+   where o.status = 'pending' and o.coordination = 'choreographed' and o.due_at <= now()
    order by o.due_at
    limit $1
    for update skip locked`,
@@ -155,7 +155,7 @@ export async function lockOrders(tx: Tx, orderIds: readonly string[]): Promise<M
   return new Map(rows.map((row) => [row.order_id, toOrder(row)]))
 }
 
-/** Locks pending orders whose time is up by the database's clock, the longest overdue first, passing over locked ones. */
+/** Locks pending choreographed orders whose time is up by the database's clock, the longest overdue first, passing over locked ones. */
 export async function lockDueOrders(tx: Tx, limit: number): Promise<Order[]> {
   const rows = await tx.run(lockDueRows, [limit])
   return rows.map(toOrder)

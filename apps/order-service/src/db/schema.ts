@@ -18,6 +18,7 @@ import type { TimelineDetail } from '../timeline.ts'
 
 export { idempotencyKey, inbox } from '@edp/idempotency'
 export { outbox, outboxLease } from '@edp/outbox'
+export { saga, sagaIntervention, sagaLog } from '@edp/saga/postgres'
 
 /** What can be ordered, and its price. */
 export const products = pgTable('products', {
@@ -44,8 +45,10 @@ export const orders = pgTable(
     endedAt: timestamp({ withTimezone: true }),
   },
   (table) => [
-    // The deadline loop reads nothing else.
-    index('orders_due').on(table.dueAt).where(sql`status = 'pending'`),
+    // The deadline loop reads nothing else; an orchestrated order has the deadline of its saga.
+    index('orders_due')
+      .on(table.dueAt)
+      .where(sql`status = 'pending' and coordination = 'choreographed'`),
     // Ids are uuid v7, so these give the newest first and a cursor that inserts do not move.
     index('orders_by_customer').on(table.customerId, table.orderId),
     index('orders_by_status').on(table.status, table.orderId),

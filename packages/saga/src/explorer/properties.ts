@@ -58,3 +58,14 @@ function isOutOfOrder(steps: readonly StepEffects[], skipped: readonly string[])
   if (firstUndone < 0) return false
   return steps.slice(firstUndone + 1).some((step) => isThere(step) && !skipped.includes(step.name))
 }
+
+/** How it has ended: what was done, and what of that was taken back. */
+export function describeEnding({ steps, skipped, end }: Effects): string | undefined {
+  if (end === undefined) return undefined
+  const effects = steps.map(({ name, done, undone }) => {
+    if (done === 0) return `no ${name}`
+    return done > undone ? name : `${name} undone`
+  })
+  const given = skipped.length > 0 ? `, skipped ${skipped.join(' and ')}` : ''
+  return `${end}: ${effects.join(', ')}${given}`
+}

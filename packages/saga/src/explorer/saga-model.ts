@@ -1,5 +1,12 @@
 import type { Definition, Step } from '../definition.ts'
-import type { ActiveState, LocalEffect, ReplyOutcome, SagaInput, SagaState } from '../state.ts'
+import type {
+  ActiveState,
+  CommandEffect,
+  LocalEffect,
+  ReplyOutcome,
+  SagaInput,
+  SagaState,
+} from '../state.ts'
 import { unreachable } from '../unreachable.ts'
 import {
   deliveries,
@@ -18,7 +25,7 @@ import {
   type StepTraits,
   untouched,
 } from './participant.ts'
-import { brokenProperty, type Effects } from './properties.ts'
+import { brokenProperty, describeEnding, type Effects } from './properties.ts'
 import type { SagaRules } from './rules.ts'
 import { commandName, type KnownMessage, knownMessages, replyName } from './saga-messages.ts'
 import type { Model, Move } from './search.ts'
@@ -84,7 +91,7 @@ export function sagaModel(scenario: SagaScenario, rules: SagaRules): Model<SagaW
       ...byParticipants(system, world),
     ],
     broken: (world) => brokenProperty(effectsOf(definition, world)),
-    ended: (world) => world.end !== undefined,
+    ending: (world) => describeEnding(effectsOf(definition, world)),
   }
 }
 
@@ -206,26 +213,22 @@ function decided(system: System, world: SagaWorld, told: Told): WorldMove[] {
   if (state === world.saga && effects.length === 0) {
     return taking ? [{ label: `${label} (${note})`, world }] : []
   }
-  let next: SagaWorld = {
-    ...world,
-    saga: timeless(state, system.attemptsMax),
-    skipped: state?.skipped ?? [],
-  }
+  // Only a row that was deleted can be started again; how the first one ended is nobody's concern then.
+  let end = input.kind === 'start' ? undefined : world.end
+  let saga = timeless(state, system.attemptsMax)
+  let { network } = world
   let local: LocalEffect | undefined
   for (const effect of effects) {
     switch (effect.kind) {
-      case 'command': {
-        const attempt = Math.min(effect.attempt, system.attemptsMax)
-        const message = commandName(effect.step, effect.direction, attempt)
-        next = { ...next, network: send(next.network, message) }
+      case 'command':
+        network = send(network, commandOf(effect, system.attemptsMax))
         break
-      }
       case 'local':
         local = effect
         break
       case 'ended':
-        next = { ...next, end: effect.status }
-        if (!system.rules.keepsEnded) next = { ...next, saga: undefined }
+        end = effect.status
+        if (!system.rules.keepsEnded) saga = undefined
         break
       case 'turned':
       case 'needs-human':
@@ -234,7 +237,12 @@ function decided(system: System, world: SagaWorld, told: Told): WorldMove[] {
         return unreachable(effect)
     }
   }
+  const next = { ...world, saga, end, network, skipped: state?.skipped ?? [] }
   return local === undefined ? [{ label, world: next }] : runLocal(system, next, local, told)
+}
+
+function commandOf({ step, direction, attempt }: CommandEffect, attemptsMax: number): string {
+  return commandName(step, direction, Math.min(attempt, attemptsMax))
 }
 
 function runLocal(system: System, world: SagaWorld, effect: LocalEffect, told: Told): WorldMove[] {

@@ -11,7 +11,7 @@ function model(
     encode: String,
     moves: (from) => (ways[from] ?? []).map((world) => ({ label: `${from} to ${world}`, world })),
     broken: () => undefined,
-    ended: (world) => world === 9,
+    ending: (world) => (world === 9 ? 'nine' : undefined),
     ...rest,
   }
 }
@@ -20,7 +20,12 @@ const broken = (world: number) => (world === 5 ? 'five' : undefined)
 
 test('every world is visited once', () => {
   const ways = { 0: [1, 2], 1: [3, 0], 2: [3], 3: [9] }
-  expect(search(model(ways, {}))).toEqual({ worlds: 5, moves: 6, violation: undefined })
+  expect(search(model(ways, {}))).toEqual({
+    worlds: 5,
+    moves: 6,
+    violation: undefined,
+    endings: new Set(['nine']),
+  })
 })
 
 test('of several ways to a violation the shortest is shown', () => {

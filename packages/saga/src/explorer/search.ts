@@ -14,7 +14,8 @@ export interface Model<World> {
   readonly moves: (world: World) => Iterable<Move<World>>
   /** The property that a world violates. */
   readonly broken: (world: World) => string | undefined
-  readonly ended: (world: World) => boolean
+  /** How a world has ended; undefined when it has not. */
+  readonly ending: (world: World) => string | undefined
 }
 
 /** A property that does not hold, and a shortest way to where it does not. */
@@ -28,6 +29,8 @@ export interface Exploration {
   readonly worlds: number
   readonly moves: number
   readonly violation: Violation | undefined
+  /** Every way in which it may end. */
+  readonly endings: ReadonlySet<string>
 }
 
 /** What a world violates from which no way leads to an end unless a person helps. */
@@ -66,14 +69,20 @@ export function search<World>(model: Model<World>, worldsMax = 2_000_000): Explo
 
   visit(model.initial, 0, '')
   const ended: number[] = []
+  const endings = new Set<string>()
   for (let index = 0; index < worlds.length; index += 1) {
     const world = worlds[index]
     if (world === undefined) break
     const property = model.broken(world)
     if (property !== undefined) {
-      return { worlds: worlds.length, moves, violation: { property, trace: traceTo(index) } }
+      const violation = { property, trace: traceTo(index) }
+      return { worlds: worlds.length, moves, violation, endings }
     }
-    if (model.ended(world)) ended.push(index)
+    const ending = model.ending(world)
+    if (ending !== undefined) {
+      ended.push(index)
+      endings.add(ending)
+    }
     for (const move of model.moves(world)) {
       moves += 1
       const next = visit(move.world, index, move.label)
@@ -84,7 +93,7 @@ export function search<World>(model: Model<World>, worldsMax = 2_000_000): Explo
   }
   const stuck = firstStuck(worlds.length, edges, ended)
   const violation = stuck === undefined ? undefined : { property: liveness, trace: traceTo(stuck) }
-  return { worlds: worlds.length, moves, violation }
+  return { worlds: worlds.length, moves, violation, endings }
 }
 
 interface Edges {

@@ -1,0 +1,117 @@
+import type { Direction, PaymentCaptureRepliedV1, ReplyOutcome } from '@edp/event-schemas'
+import type { MessageHandler } from '@edp/messaging'
+import { AppError } from '@edp/runtime'
+import type { Reply } from '@edp/saga'
+import { isIgnoredNote, type SagaRegistry } from '@edp/saga/postgres'
+import type { Order } from './domain/order.ts'
+import { orchestrate } from './orchestrate.ts'
+import type { OrderTables } from './rows.ts'
+import { seen, type TimelineDetail } from './timeline.ts'
+
+/** What every reply says. */
+interface ReplyBody {
+  readonly sagaId: string
+  readonly step: string
+  readonly direction: Direction
+  readonly attempt: number
+  readonly outcome: ReplyOutcome
+  readonly reason?: string | undefined
+  readonly result?: unknown
+}
+
+/**
+ * A participant's answer, folded into the saga that asked. An answer that comes twice, late, or to a saga that has ended
+ * changes nothing and is noted; so is one to a saga that nobody here knows. One to a saga of a version that this process does
+ * not know is neither handled nor acknowledged: the consumer pauses (the process is not ready either), and the broker hands it
+ * to another process when this one ends.
+ * @param check refuses an answer that cannot be right
+ */
+export function sagaReply<Body extends ReplyBody>(
+  registry: SagaRegistry,
+  check: (order: Order, body: Body) => void = () => undefined,
+): MessageHandler<Body, OrderTables> {
+  return {
+    keys: ({ body: { sagaId } }) => ({ sagas: [sagaId], orders: [sagaId], lines: [sagaId] }),
+
+    decide: (message, rows, now) => {
+      const { body, envelope } = message
+      const { sagaId } = body
+      const detail = detailOf(body)
+      const saga = rows.sagas.get(sagaId)
+      if (saga === undefined) {
+        return { changed: { timeline: [seen(message, now, { detail, note: 'unknown-saga' })] } }
+      }
+      const order = rows.orders.get(sagaId)
+      const lines = rows.lines.get(sagaId)
+      if (order === undefined || lines === undefined) throw withoutOrder(sagaId)
+      check(order, body)
+      const turn = {
+        input: inputOf(body),
+        actor: envelope.source,
+        traceparent: envelope.traceparent,
+      }
+      const done = orchestrate(registry, { saga, order, lines: lines.lines }, turn)
+      const { note } = done
+      const noted = isIgnoredNote(note) || note === 'needs-human' ? { detail, note } : { detail }
+      return {
+        changed: {
+          sagas: [done.saga],
+          sagaLog: done.log,
+          timeline: [seen(message, now, noted)],
+          ...(done.orderChanged && { orders: [done.order] }),
+        },
+        messages: done.messages,
+      }
+    },
+  }
+}
+
+/**
+ * The books would not balance any more, and nobody would notice: rather stop here.
+ * @throws AppError `captured-other-amount`
+ */
+export function refuseOtherAmount(order: Order, { result }: PaymentCaptureRepliedV1): void {
+  if (result === undefined) return
+  if (order.amountMinor === result.amountMinor && order.currency === result.currency) return
+  throw new AppError(
+    'captured-other-amount',
+    `order ${order.orderId} is ${order.amountMinor} ${order.currency}, ` +
+      `captured were ${result.amountMinor} ${result.currency}`,
+    { retry: 'permanent' },
+  )
+}
+
+function inputOf({ step, direction, outcome, reason, result }: ReplyBody): Reply {
+  return {
+    kind: 'reply',
+    step,
+    direction,
+    outcome,
+    ...(reason !== undefined && { reason }),
+    ...(result !== undefined && { result }),
+  }
+}
+
+function detailOf({
+  step,
+  direction,
+  attempt,
+  outcome,
+  reason,
+  result,
+}: ReplyBody): TimelineDetail {
+  return {
+    step,
+    direction,
+    attempt,
+    outcome,
+    ...(reason !== undefined && { reason }),
+    ...(result !== undefined && { result }),
+  }
+}
+
+function withoutOrder(sagaId: string): AppError {
+  return new AppError('saga-without-order', `the saga ${sagaId} has no order`, {
+    retry: 'permanent',
+  })
+}

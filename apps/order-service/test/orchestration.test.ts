@@ -1,0 +1,89 @@
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Orchestrator, openOrchestration } from './orchestrator.ts'
+import { not, ok } from './replies.ts'
+
+// The orchestrator on a real Postgres, fed by hand: every interleaving can be made, also those that RabbitMQ seldom makes.
+
+let world: Awaited<ReturnType<typeof openOrchestration>>
+let one: Orchestrator
+
+beforeAll(async () => {
+  world = await openOrchestration()
+  one = world.process()
+})
+
+beforeEach(async () => {
+  await world.owner.query(
+    'truncate orders, order_lines, order_timeline, outbox, idempotency_key, saga, saga_log, saga_intervention',
+  )
+})
+
+describe('an orchestrated order', () => {
+  test('starts with its saga and its first command in one transaction', async () => {
+    const orderId = await one.place()
+    expect(await world.sentFor(orderId)).toEqual(['order.placed', 'stock.reserve #1'])
+    expect(
+      await world.owner.query(
+        `select count(distinct xmin::text)::int as transactions, count(*)::int as rows from (
+           select xmin from orders union all select xmin from saga union all select xmin from saga_log
+           union all select xmin from outbox union all select xmin from order_timeline) written`,
+      ),
+    ).toEqual([{ transactions: 1, rows: 7 }])
+    expect(await world.sagaOf(orderId)).toMatchObject({ status: 'running', step: 'reserve' })
+    await world.expectReplayed()
+  })
+
+  test('is reserved, charged, and confirmed in the transaction of the last answer', async () => {
+    const orderId = await one.place()
+    await one.handle(ok(orderId, 'reserve', 'do'))
+    expect(await world.orderOf(orderId)).toMatchObject({ status: 'pending' })
+    await one.handle(ok(orderId, 'charge', 'do'))
+    expect(await world.orderOf(orderId)).toMatchObject({ status: 'confirmed' })
+    expect(await world.sagaOf(orderId)).toMatchObject({ status: 'completed', version: 4, seq: 4 })
+    expect(await world.sentFor(orderId)).toEqual([
+      'order.placed',
+      'stock.reserve #1',
+      'payment.capture #1',
+      'order.confirmed',
+    ])
+    expect(await world.logOf(orderId)).toEqual([
+      'customer: started',
+      'inventory-service: done',
+      'payment-service: done',
+      'local: completed',
+    ])
+    expect((await world.timelineOf(orderId)).map((entry) => entry['type'])).toEqual([
+      'order.placed.v1',
+      'stock.reserve.v1',
+      'stock.reserve.replied.v1',
+      'payment.capture.v1',
+      'payment.capture.replied.v1',
+      'order.confirmed.v1',
+    ])
+    expect(await world.expectReplayed()).toBe(1)
+  })
+
+  test('that is refused is undone in reverse order, and cancelled at the end', async () => {
+    const orderId = await one.place()
+    await one.handle(ok(orderId, 'reserve', 'do'))
+    await one.handle(not(orderId, 'charge', 'do', { outcome: 'refused' }))
+    expect(await world.orderOf(orderId)).toEqual({
+      status: 'cancelling',
+      cancel_reason: 'payment-declined',
+    })
+    await one.handle(ok(orderId, 'reserve', 'undo'))
+    expect(await world.orderOf(orderId)).toEqual({
+      status: 'cancelled',
+      cancel_reason: 'payment-declined',
+    })
+    expect(await world.sentFor(orderId)).toEqual([
+      'order.placed',
+      'stock.reserve #1',
+      'payment.capture #1',
+      'order.cancelling',
+      'stock.release #1',
+      'order.cancelled',
+    ])
+    await world.expectReplayed()
+  })
+})
