@@ -34,7 +34,9 @@ export interface Scenario {
  * @throws Error when it did not end as it must
  */
 export async function runScenario(scenario: Scenario, context: ScenarioContext): Promise<Ending> {
-  const ending = await readEnding(context, await scenario.run(context))
+  const cast = await scenario.run(context)
+  const ending = await readEnding(context, cast)
+  if (cast.orders.length > 1) context.tell(`→ ${listed(ending.orders, 'none')}`)
   const kept = `gateway: ${listed(ending.charges, 'never asked')}, keeps ${ending.keptMinor}`
   context.tell(`${kept}; on hand: ${ending.onHand.join(', ')}`)
   if (!isDeepStrictEqual(ending, scenario.ending)) {
@@ -231,11 +233,12 @@ async function placeMany(
   count: number,
   linesOf: (index: number) => NewOrder['lines'],
 ): Promise<Order[]> {
+  context.tell(`${count} times POST /orders at once`)
   const orders = await Promise.all(
     Array.from({ length: count }, (_, index) => place(context, 'tok_ok', linesOf(index), false)),
   )
   await untilAllEnded(context, orders)
-  context.tell(`${count} orders placed at once have ended`)
+
   return orders
 }
 
@@ -250,18 +253,21 @@ async function throughFailedRefund(
 ): Promise<void> {
   const { api, tell, coordination } = context
   const timeline = watchTimeline(context, order)
-  await timeline.until(async () => (await paymentStatus(context, order)) === 'refund_failed')
-  if (coordination === 'orchestrated') {
-    await timeline.until(async () => (await sagaStatus(context, order)) === 'needs_human')
-    tell('the saga needs a person: GET /sagas?status=needs_human')
-  }
+  const isOrchestrated = coordination === 'orchestrated'
+  await timeline.until(async () => {
+    const failed = (await paymentStatus(context, order)) === 'refund_failed'
+    return failed && (!isOrchestrated || (await sagaStatus(context, order)) === 'needs_human')
+  })
+  tell(
+    `people see it: GET ${isOrchestrated ? '/sagas?status=needs_human' : '/payments?status=refund_failed'}`,
+  )
   expectEqual('stock that is still set aside', 2, (await api.stock(sku)).reserved)
   expectEqual('status of the order', 'cancelling', (await api.order(order.orderId)).status)
   tell('the charge is repaired at the gateway')
   await api.repairCharge(order.orderId)
-  if (coordination === 'orchestrated') await retrySaga(context, order)
+  if (isOrchestrated) await retrySaga(context, order)
   await timeline.until(hasEnded)
-  if (coordination === 'orchestrated') {
+  if (isOrchestrated) {
     expectEqual('status of the saga', 'compensated', await sagaStatus(context, order))
   }
 }
@@ -272,7 +278,7 @@ async function sagaStatus({ api }: ScenarioContext, order: Order): Promise<strin
 
 function listed(counts: Readonly<Record<string, number>>, ofNone: string): string {
   const all = Object.entries(counts).map(([name, count]) =>
-    count === 1 ? name : `${count} ${name}`,
+    count === 1 ? name : `${count} × ${name}`,
   )
   return all.join(', ') || ofNone
 }

@@ -8,7 +8,7 @@ import { type Server, startServers, stopServer } from '../src/servers.ts'
 import { serviceUrls, startSystem, type System } from '../src/system.ts'
 
 // A minute where time does not matter: OUTAGE_SECONDS=60.
-const outageSeconds = Number(process.env['OUTAGE_SECONDS'] ?? 15)
+const outageSeconds = Number(process.env['OUTAGE_SECONDS'] ?? 10)
 
 let system: System
 let load: Load

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { coordinations, createApi } from '../src/api.ts'
 import { formatBooks, settleBooks } from '../src/books.ts'
@@ -47,10 +48,83 @@ describe('both styles', () => {
   })
 
   it('leave balanced books, and every saga as its log says', async () => {
-    const books = await settleBooks(system.databases, system.gatewayUrl, 30_000)
-    expect(books.balanced, formatBooks(books)).toBe(true)
+    await expectBalance(true, 30_000)
   })
 })
+
+describe('the books', () => {
+  let orderId: string
+
+  beforeAll(async () => {
+    const context = contextOf('orchestrated')
+    const sku = await makeProduct(context, 1)
+    const order = await place(context, 'tok_ok', [{ sku, quantity: 1 }])
+    orderId = order.orderId
+    await expectBalance(true, 30_000)
+  })
+
+  afterAll(async () => {
+    await expectBalance(true, 0)
+  })
+
+  it.each([
+    {
+      what: 'a saga is further than its log',
+      line: 'sagas: their log, decided again = their row',
+      database: 'orders',
+      change: 'update saga set version = version + 1 where id = $1',
+      undo: 'update saga set version = version - 1 where id = $1',
+    },
+    {
+      what: 'the log of a saga has a decision that the machine would not make',
+      line: 'sagas: their log, decided again = their row',
+      database: 'orders',
+      change: `update saga_log set note = 'resent' where saga_id = $1 and seq = 2`,
+      undo: `update saga_log set note = 'done' where saga_id = $1 and seq = 2`,
+    },
+    {
+      what: 'an order ended otherwise than its saga',
+      line: 'sagas: ended otherwise than their order',
+      database: 'orders',
+      change: `update orders set status = 'cancelled', cancel_reason = 'customer-request' where order_id = $1`,
+      undo: `update orders set status = 'confirmed', cancel_reason = null where order_id = $1`,
+    },
+    {
+      what: 'a payment is gone',
+      line: 'EUR: gateway captured − refunded = payments held',
+      database: 'payments',
+      change: `update payments set status = 'void' where order_id = $1`,
+      undo: `update payments set status = 'captured' where order_id = $1`,
+    },
+    {
+      what: 'stock was released twice',
+      line: 'stock: on hand + shipped = received',
+      database: 'inventory',
+      change: `update stock set on_hand = on_hand + 1
+               where sku = (select lines -> 0 ->> 'sku' from reservations where order_id = $1)`,
+      undo: `update stock set on_hand = on_hand - 1
+             where sku = (select lines -> 0 ->> 'sku' from reservations where order_id = $1)`,
+    },
+  ] as const)('do not balance when $what', async ({ database, line, change, undo }) => {
+    const client = new pg.Client({ connectionString: system.databases[database] })
+    await client.connect()
+    try {
+      expect((await client.query(change, [orderId])).rowCount).toBe(1)
+      const books = await settleBooks(system.databases, system.gatewayUrl, 0)
+      expect(books.balanced).toBe(false)
+      const unequal = books.lines.filter((one) => one.expected !== one.actual)
+      expect(unequal.map((one) => one.name)).toContain(line)
+    } finally {
+      await client.query(undo, [orderId])
+      await client.end()
+    }
+  })
+})
+
+async function expectBalance(balanced: boolean, timeoutMs: number): Promise<void> {
+  const books = await settleBooks(system.databases, system.gatewayUrl, timeoutMs)
+  expect(books.balanced, formatBooks(books)).toBe(balanced)
+}
 
 const tokens = ['tok_ok', 'tok_ok', 'tok_declined', 'tok_5xx_twice', 'tok_refused_by_name'] as const
 
