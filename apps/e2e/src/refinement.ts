@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { z } from 'zod'
 import { repositoryRoot } from './stack-settings.ts'
 
-const answer = z.object({ sagas: z.number(), problems: z.array(z.string()) })
-
 /** How many sagas there are, and each way in which one is not what its log says. */
-export type Replay = z.infer<typeof answer>
+export interface Replay {
+  sagas: number
+  /** Each begins with the saga's id and a colon. */
+  problems: string[]
+}
 
 /**
  * The refinement check: has every saga of a database decided again from its log, by the order-service, which alone knows the
@@ -24,6 +25,9 @@ export async function replaySagas(ordersUrl: string): Promise<Replay> {
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()))
   await once(child, 'close')
-  if (child.exitCode !== 0) throw new Error(`the sagas cannot be decided again\n${errors}`)
-  return answer.parse(JSON.parse(output))
+  const summary = /^(\d+) sagas decided again, (\d+) problems$/m.exec(output)
+  if (!summary) throw new Error(`the sagas cannot be decided again\n${errors}`)
+  const problems = errors.split('\n').filter((text) => /^[0-9a-f-]{36}: /.test(text))
+  if (problems.length !== Number(summary[2])) throw new Error(`${summary[0]}\n${errors}`)
+  return { sagas: Number(summary[1]), problems }
 }

@@ -144,6 +144,13 @@ function reasonOf(cause: Cause): CancelReason {
   }
 }
 
+/** A saga whose order is not there: they are inserted together, and neither is ever deleted. */
+export function withoutOrder(sagaId: string): AppError {
+  return new AppError('saga-without-order', `the saga ${sagaId} has no order`, {
+    retry: 'permanent',
+  })
+}
+
 // Saga and order are changed in one transaction only, so they agree unless one was changed behind our back.
 function fault(order: Order, reason: string): AppError {
   const message = `the saga and the order ${order.orderId} (${order.status}) do not agree: ${reason}`

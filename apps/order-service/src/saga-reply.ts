@@ -4,7 +4,7 @@ import { AppError } from '@edp/runtime'
 import type { Reply } from '@edp/saga'
 import { isIgnoredNote, type SagaRegistry } from '@edp/saga/postgres'
 import type { Order } from './domain/order.ts'
-import { orchestrate } from './orchestrate.ts'
+import { orchestrate, withoutOrder } from './orchestrate.ts'
 import type { OrderTables } from './rows.ts'
 import { seen, type TimelineDetail } from './timeline.ts'
 
@@ -108,10 +108,4 @@ function detailOf({
     ...(reason !== undefined && { reason }),
     ...(result !== undefined && { result }),
   }
-}
-
-function withoutOrder(sagaId: string): AppError {
-  return new AppError('saga-without-order', `the saga ${sagaId} has no order`, {
-    retry: 'permanent',
-  })
 }

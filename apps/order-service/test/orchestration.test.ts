@@ -13,9 +13,7 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  await world.owner.query(
-    'truncate orders, order_lines, order_timeline, outbox, idempotency_key, saga, saga_log, saga_intervention',
-  )
+  await world.clear()
 })
 
 describe('an orchestrated order', () => {

@@ -1,7 +1,7 @@
 import { createPipeline, type Pipeline } from '@edp/messaging'
 import type { OutboxRow } from '@edp/outbox'
 import { createLogger, type Database, openDatabase } from '@edp/runtime'
-import { registerSaga, replayAll } from '@edp/saga/postgres'
+import { lockSagas, registerSaga, replayAll, saveSagas } from '@edp/saga/postgres'
 import type { TestDatabase } from '@edp/testkit'
 import { afterAll, expect } from 'vitest'
 import { placeOrderBody } from '../src/api.ts'
@@ -45,6 +45,23 @@ export async function openOrchestration() {
     database,
     process: (sagas: OrderSagas = orderSagas) => orchestrator(owner, database, sagas),
     ...views(owner),
+    clear: () =>
+      owner.query(
+        `truncate orders, order_lines, order_timeline, outbox, idempotency_key, saga, saga_log,
+           saga_intervention`,
+      ),
+    /** Runs a statement with the rights of the service. */
+    asService: (sql: string) => database.reads.query(sql),
+    /** Writes a saga as the service would, in a status of before. */
+    rewrite: (id: string, status: 'running') =>
+      database.transaction(async (tx) => {
+        const saga = (await lockSagas(tx, [id])).get(id)
+        if (saga === undefined) throw new Error(`no saga ${id}`)
+        const { context, version, deadlineAt, skipped } = saga.state
+        const waiting = { step: 'reserve', attempt: 1, dueAt: 0, silentMs: 0 }
+        const facts = { context, version, deadlineAt, skipped, cause: null }
+        saveSagas(tx, [{ ...saga, state: { ...facts, ...waiting, status, direction: 'do' } }])
+      }),
     /** Decides every log again; fails where it does not lead to what is stored. */
     async expectReplayed(sagas: OrderSagas = orderSagas): Promise<number> {
       const replayed = await replayAll(database, sagas.registry)

@@ -71,7 +71,7 @@ export function createSagaWatch(options: SagaWatchOptions): Component {
     name: loop.name,
     // Before anything is consumed: whether the process is ready is known from its first moment on.
     start: async () => {
-      await look()
+      await look().catch((error: unknown) => logger.warn({ err: error }, 'cannot count live sagas'))
       await loop.start()
     },
     stop: () => loop.stop(),
