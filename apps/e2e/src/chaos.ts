@@ -50,7 +50,7 @@ export function planFaults(seed: number): Fault[] {
 
 /**
  * Places orders of both styles, half of them to be refused or given up, and meanwhile kills every app and restarts the brokers.
- * @throws Error when an order is lost, there twice or does not end, or the books do not balance
+ * @throws Error when an order is lost, there twice or does not end, the books do not balance, or an app ended by itself
  */
 export async function runChaos(system: System, options: ChaosOptions): Promise<ChaosOutcome[]> {
   const { orders, seed, tell } = options
@@ -63,11 +63,13 @@ export async function runChaos(system: System, options: ChaosOptions): Promise<C
   for (const [index, fault] of faults.entries()) {
     await load.reach(Math.floor((ordersMax * (index + 1)) / (faults.length + 1)))
     tell(`${load.accepted()} of ${ordersMax} orders accepted; ${describeFault(fault)}`)
+    expectAllRunning(system)
     await strike(system, fault)
   }
   const accepted = await load.finish()
   tell(`all ${accepted.length} orders accepted; waiting until all have ended`)
   await expectAllEnded(system, accepted, 120_000)
+  expectAllRunning(system)
   return await readOutcomes(system)
 }
 
@@ -84,6 +86,13 @@ async function strike({ apps }: System, fault: Fault): Promise<void> {
   await sleep(fault.downMs)
   apps[fault.app].start()
   await apps[fault.app].ready()
+}
+
+/** A fault elsewhere is waited for; a process that ends over it would be hidden by its own kill later. */
+function expectAllRunning({ apps }: System): void {
+  for (const app of appNames) {
+    if (!apps[app].running) throw new Error(`${app} ended by itself\n${apps[app].logTail()}`)
+  }
 }
 
 const outcomes = z.array(

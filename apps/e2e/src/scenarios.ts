@@ -36,7 +36,10 @@ export interface Scenario {
 export async function runScenario(scenario: Scenario, context: ScenarioContext): Promise<Ending> {
   const cast = await scenario.run(context)
   const ending = await readEnding(context, cast)
-  if (cast.orders.length > 1) context.tell(`→ ${listed(ending.orders, 'none')}`)
+  if (cast.orders.length > 1) {
+    const counts = Object.entries(ending.orders).map(([how, count]) => `${count} × ${how}`)
+    context.tell(`→ ${counts.join(', ')}`)
+  }
   const kept = `gateway: ${listed(ending.charges, 'never asked')}, keeps ${ending.keptMinor}`
   context.tell(`${kept}; on hand: ${ending.onHand.join(', ')}`)
   if (!isDeepStrictEqual(ending, scenario.ending)) {
