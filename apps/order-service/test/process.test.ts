@@ -1,17 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
-import { join } from 'node:path'
 import type { TestDatabase } from '@edp/testkit'
 import { waitFor } from '@edp/testkit'
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { cupAndPots } from './given.ts'
+import { freeUrl, killProcesses, ready, start } from './processes.ts'
 import { json, newKey, post, testDatabase } from './running.ts'
 
 // Real processes: what only a signal, a crash or an exit code shows.
-
-const main = join(import.meta.dirname, '../src/main.ts')
-const children = new Set<ChildProcess>()
 
 let database: TestDatabase
 
@@ -19,10 +13,7 @@ beforeAll(async () => {
   database = await testDatabase()
 })
 
-afterEach(() => {
-  for (const child of children) child.kill('SIGKILL')
-  children.clear()
-})
+afterEach(killProcesses)
 
 describe('a bad environment', () => {
   test('is refused with every problem at once, and exit code 1', async () => {
@@ -103,22 +94,6 @@ describe('a crash', () => {
   })
 })
 
-function start(env: Record<string, string | undefined>) {
-  const child = spawn(process.execPath, ['--conditions=source', main], {
-    env: { PATH: process.env['PATH'], NODE_ENV: 'test', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  children.add(child)
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk: Buffer) => {
-      output += chunk.toString()
-    })
-  }
-  const exited = once(child, 'exit').then(([code]: unknown[]) => code)
-  return { process: child, exited, output: () => output }
-}
-
 function settings(url: string): Record<string, string> {
   return {
     HTTP_PORT: new URL(url).port,
@@ -127,21 +102,4 @@ function settings(url: string): Record<string, string> {
     RABBITMQ_URL: 'amqp://127.0.0.1:1',
     LOG_LEVEL: 'error',
   }
-}
-
-async function freeUrl(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return `http://127.0.0.1:${address.port}`
-}
-
-async function ready(url: string): Promise<void> {
-  await waitFor(async () => (await fetch(`${url}/health/ready`)).ok, {
-    message: 'the process is ready',
-    timeoutMs: 30_000,
-  })
 }
