@@ -2,21 +2,29 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { prepareRun } from '../src/servers.ts'
 import { repositoryRoot } from '../src/stack-settings.ts'
 import { run as kafkajsSend } from './kafkajs-send.ts'
-import { run as orders } from './orders.ts'
+import { run as orders, runChoreographed, runOrchestrated } from './orders.ts'
 import { run as pipeline } from './pipeline.ts'
 import { run as relayDrain } from './relay-drain.ts'
 import { run as relayLatency } from './relay-latency.ts'
 import { formatTable, plot } from './report.ts'
 import type { BenchmarkContext, Row } from './types.ts'
 
-const benchmarks: Record<string, (context: BenchmarkContext) => Promise<Row[]>> = {
+type Benchmark = (context: BenchmarkContext) => Promise<Row[]>
+
+const benchmarks: Record<string, Benchmark> = {
   'kafkajs-send': kafkajsSend,
   'relay-drain': relayDrain,
   'relay-latency': relayLatency,
   pipeline,
   orders,
+}
+// What `orders` does is both of these and their difference, so they run only when they are named.
+const parts: Record<string, Benchmark> = {
+  'orders-choreographed': runChoreographed,
+  'orders-orchestrated': runOrchestrated,
 }
 
 const usage = `Usage: pnpm bench [NAME...] [--json]
@@ -24,7 +32,10 @@ const usage = `Usage: pnpm bench [NAME...] [--json]
 Runs the benchmarks on the local stack, prints a table (or rows as JSON on standard output) and writes bench-results/bench.json
 and bench-results/bench.svg. Progress goes to standard error.
 
-Names: ${Object.keys(benchmarks).join(', ')} (default: all)`
+Names: ${Object.keys(benchmarks).join(', ')} (default: all of these);
+       ${Object.keys(parts).join(', ')} (one style of \`orders\` alone)
+
+Exit code 0 when all ran, 1 when one failed, 2 for an unknown name.`
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -38,16 +49,19 @@ async function main(): Promise<number> {
     console.log(usage)
     return 0
   }
-  const unknown = positionals.filter((name) => !(name in benchmarks))
+  const known = { ...benchmarks, ...parts }
+  const unknown = positionals.filter((name) => !Object.hasOwn(known, name))
   if (unknown.length > 0) {
     console.error(`unknown benchmark: ${unknown.join(', ')}\n\n${usage}`)
     return 2
   }
+  const chosen = positionals.length > 0 ? new Set(positionals) : new Set(Object.keys(benchmarks))
+  await prepareRun()
   const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`
   console.error(`On ${machine}, the load and every server included.`)
   const rows: Row[] = []
-  for (const [name, run] of Object.entries(benchmarks)) {
-    if (positionals.length > 0 && !positionals.includes(name)) continue
+  for (const [name, run] of Object.entries(known)) {
+    if (!chosen.has(name)) continue
     console.error(name)
     rows.push(...(await run({ log: (line) => console.error(`  ${line}`) })))
   }

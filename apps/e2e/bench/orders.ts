@@ -4,7 +4,7 @@ import { orderCancelledV1, orderConfirmedV1 } from '@edp/event-schemas'
 import { consumer, createKafkaConsumer, on } from '@edp/messaging'
 import { createHealth, createLogger } from '@edp/runtime'
 import { Pool } from 'undici'
-import { createApi } from '../src/api.ts'
+import { type Coordination, createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
 import { formatBooks, settleBooks } from '../src/books.ts'
 import { serviceUrls, startSystem, type System } from '../src/system.ts'
@@ -15,48 +15,95 @@ import type { BenchmarkContext, Row } from './types.ts'
 const connections = 200
 const saturatedSeconds = 15
 const openLoopSeconds = 20
+// Of an order that is confirmed: stock.reserve and payment.capture, each with its reply.
+const commandSteps = 2
+
+/** How orders of each style are offered in an open loop: what two cores can carry, and less. */
+const openLoopsPerSecond: Record<Coordination, readonly number[]> = {
+  choreographed: [1000, 300],
+  orchestrated: [600],
+}
+
+/** Both styles one after the other, and what a saga costs more than a choreography. */
+export async function run(context: BenchmarkContext): Promise<Row[]> {
+  const choreographed = await runStyle('choreographed', context)
+  const orchestrated = await runStyle('orchestrated', context)
+  return [
+    ...choreographed.rows,
+    ...orchestrated.rows,
+    ...sagaCost(choreographed.saturated, orchestrated.saturated),
+  ]
+}
+
+/** One style alone. */
+export async function runChoreographed(context: BenchmarkContext): Promise<Row[]> {
+  return (await runStyle('choreographed', context)).rows
+}
+
+/** One style alone. */
+export async function runOrchestrated(context: BenchmarkContext): Promise<Row[]> {
+  return (await runStyle('orchestrated', context)).rows
+}
 
 /**
- * Whole orders through the choreographed saga with every app, server and this load on one machine: saturated, with one hot
- * product, and in an open loop at 1,000 and at 300 a second; each with the CPU that an order costs, by process.
+ * Whole orders of one style with every app, server and this load on one machine: saturated, with one hot product, and in an open
+ * loop; each with the CPU that an order costs, by process.
  */
-export async function run(context: BenchmarkContext): Promise<Row[]> {
+async function runStyle(
+  coordination: Coordination,
+  context: BenchmarkContext,
+): Promise<{ rows: Row[]; saturated: Measured }> {
   const env = Object.fromEntries(appNames.map((app) => [app, { LOG_LEVEL: 'warn' }]))
-  const system = await startSystem(`bench-orders-${process.pid}`, env)
+  const system = await startSystem(`bench-${coordination}-${process.pid}`, env)
   const watch = await watchEnds(system)
   try {
-    const bench = await prepare(system, watch)
-    context.log('warm-up')
+    const bench = await prepare(system, watch, coordination)
+    context.log(`${coordination}: warm-up`)
     await bench.load((send) => closedLoop(send, { connections, seconds: 5 }), bench.many)
     const rows: Row[] = []
-    context.log(`saturated, ${connections} connections, ${saturatedSeconds} s`)
+    context.log(`${coordination}: saturated, ${connections} connections, ${saturatedSeconds} s`)
     const many = await saturated(bench, bench.many)
-    rows.push(...rowsOf({ load: 'saturated', connections }, many))
-    context.log('saturated, one hot product')
+    rows.push(...rowsOf({ style: coordination, load: 'saturated', connections }, many))
+    context.log(`${coordination}: saturated, one hot product`)
     const hot = await saturated(bench, bench.hot)
-    rows.push(...rowsOf({ load: 'saturated, one hot product', connections }, hot))
-    rows.push({
-      benchmark: 'orders',
-      metric: 'hot product / many products',
-      value: hot.endedPerSecond / many.endedPerSecond,
-      unit: '',
-      settings: {},
-    })
-    for (const perSecond of [1000, 300]) {
-      context.log(`open loop at ${perSecond}/s, ${openLoopSeconds} s`)
+    const hotLoad = 'saturated, one hot product'
+    rows.push(...rowsOf({ style: coordination, load: hotLoad, connections }, hot))
+    const ratio = hot.endedPerSecond / many.endedPerSecond
+    rows.push(rowOf({ style: coordination }, 'hot product / many products', ratio, ''))
+    for (const perSecond of openLoopsPerSecond[coordination]) {
+      context.log(`${coordination}: open loop at ${perSecond}/s, ${openLoopSeconds} s`)
       const measured = await bench.load(
         (send) => openLoop(send, { perSecond, seconds: openLoopSeconds }),
         bench.many,
       )
-      rows.push(...rowsOf({ load: `open loop ${perSecond}/s` }, measured))
+      rows.push(...rowsOf({ style: coordination, load: `open loop ${perSecond}/s` }, measured))
     }
     const books = await settleBooks(system.databases, system.gatewayUrl, 60_000)
     if (!books.balanced) throw new Error(`the books do not balance:\n${formatBooks(books)}`)
-    return rows
+    return { rows, saturated: many }
   } finally {
     await watch.stop()
     await system.stop()
   }
+}
+
+/**
+ * What an order costs more when it is orchestrated, by process, each style saturated: then batches are full in both, while at
+ * one rate the cheaper style would have the smaller batches. Divided by the steps that are commands, for one step.
+ */
+function sagaCost(choreographed: Measured, orchestrated: Measured): Row[] {
+  const settings = { style: 'orchestrated − choreographed', load: 'saturated', connections }
+  const names = new Set([...choreographed.cpuMs.keys(), ...orchestrated.cpuMs.keys()])
+  const more = [...names].map((name) => {
+    const ms = (orchestrated.cpuMs.get(name) ?? 0) - (choreographed.cpuMs.get(name) ?? 0)
+    return rowOf(settings, `CPU an order: ${name}`, ms, 'ms')
+  })
+  const all = systemCpuMs(orchestrated) - systemCpuMs(choreographed)
+  return [
+    ...more,
+    rowOf(settings, 'CPU an order: all but the load generator', all, 'ms'),
+    rowOf(settings, 'CPU a saga step: all but the load generator', all / commandSteps, 'ms'),
+  ]
 }
 
 interface Measured extends LoadResult {
@@ -76,7 +123,11 @@ interface Bench {
   load(drive: Drive, skus: readonly string[]): Promise<Measured>
 }
 
-async function prepare(system: System, watch: EndWatch): Promise<Bench> {
+async function prepare(
+  system: System,
+  watch: EndWatch,
+  coordination: Coordination,
+): Promise<Bench> {
   const api = createApi(serviceUrls(system))
   const many = Array.from({ length: 200 }, (_, index) => `bench-${index}`)
   const hot = ['bench-hot']
@@ -98,7 +149,7 @@ async function prepare(system: System, watch: EndWatch): Promise<Bench> {
           customerId: 'bench',
           currency: 'EUR',
           paymentToken: 'tok_ok',
-          coordination: 'choreographed',
+          coordination,
           lines,
         }),
       })
@@ -117,14 +168,13 @@ function saturated(bench: Bench, skus: readonly string[]): Promise<Measured> {
   return bench.load((send) => closedLoop(send, { connections, seconds: saturatedSeconds }), skus)
 }
 
+function rowOf(settings: Row['settings'], metric: string, value: number, unit: string): Row {
+  return { benchmark: 'orders', metric, value, unit, settings }
+}
+
 function rowsOf(settings: Row['settings'], measured: Measured): Row[] {
-  const row = (metric: string, value: number, unit: string): Row => ({
-    benchmark: 'orders',
-    metric,
-    value,
-    unit,
-    settings,
-  })
+  const row = (metric: string, value: number, unit: string): Row =>
+    rowOf(settings, metric, value, unit)
   return [
     row('accepted', measured.latenciesMs.length / measured.seconds, 'orders/s'),
     row('ended', measured.endedPerSecond, 'orders/s'),

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { z } from 'zod'
+import { replaySagas } from './refinement.ts'
 
 /** The databases that the books are read from, each as a user who may read all of it. */
 export interface DatabaseUrls {
@@ -23,6 +24,8 @@ export interface Books {
   /** Orders that have not ended yet: while there are some, money and stock are on their way. */
   underWay: number
   orders: Record<string, number>
+  /** Sagas that are not what their log says, and how. */
+  sagaProblems: string[]
   balanced: boolean
 }
 
@@ -43,6 +46,11 @@ const stockFigures = `
   union all select 'received', coalesce(sum(quantity), 0) from stock_receipts
   union all select r.status, coalesce(sum((line ->> 'quantity')::bigint), 0)
     from reservations r cross join json_array_elements(r.lines) line group by r.status`
+// What a saga ended in is what its order ended in, and each orchestrated order has one.
+const contradictions = `select 'contradictions' as name, count(*) as value
+  from (select * from orders where coordination = 'orchestrated') o full join saga s on s.id = o.order_id
+  where (o.status, s.status) is distinct from ('confirmed', 'completed')
+    and (o.status, s.status) is distinct from ('cancelled', 'compensated')`
 const outboxRows = `select 'outbox' as name, count(*) as value from outbox`
 
 /**
@@ -52,6 +60,7 @@ const outboxRows = `select 'outbox' as name, count(*) as value from outbox`
  */
 export async function readBooks(databases: DatabaseUrls, gatewayUrl: string): Promise<Books> {
   const orders = await readFigures(databases.orders, [ordersByStatus])
+  const sagas = await readFigures(databases.orders, [contradictions])
   const confirmed = await readFigures(databases.orders, [confirmedByCurrency])
   const held = await readFigures(databases.payments, [heldByCurrency])
   const stock = await readFigures(databases.inventory, [stockFigures])
@@ -78,6 +87,7 @@ export async function readBooks(databases: DatabaseUrls, gatewayUrl: string): Pr
     ),
     line('stock: reserved = open reservations', at(stock, 'held'), at(stock, 'reserved')),
     line('orders: confirmed but not shipped', 0, await unshipped(databases)),
+    line('sagas: ended otherwise than their order', 0, at(sagas, 'contradictions')),
     line('outboxes: messages not published', 0, await unpublished(databases)),
   )
   const underWay = at(orders, 'pending') + at(orders, 'cancelling')
@@ -86,11 +96,15 @@ export async function readBooks(databases: DatabaseUrls, gatewayUrl: string): Pr
     lines,
     underWay,
     orders: Object.fromEntries(orders),
+    sagaProblems: [],
     balanced: equal && underWay === 0,
   }
 }
 
-/** Reads the books until they balance or the time is over; the last reading is the answer. */
+/**
+ * Reads the books until they balance or the time is over, and then has every saga decided again from its log; the last reading
+ * is the answer.
+ */
 export async function settleBooks(
   databases: DatabaseUrls,
   gatewayUrl: string,
@@ -99,8 +113,22 @@ export async function settleBooks(
   const deadline = Date.now() + timeoutMs
   for (;;) {
     const books = await readBooks(databases, gatewayUrl)
-    if (books.balanced || Date.now() >= deadline) return books
+    if (books.balanced || Date.now() >= deadline) return await withSagas(books, databases)
     await sleep(200)
+  }
+}
+
+async function withSagas(books: Books, databases: DatabaseUrls): Promise<Books> {
+  const { sagas, problems } = await replaySagas(databases.orders)
+  const disagreeing = new Set(problems.map((problem) => problem.split(':', 1)[0]))
+  return {
+    ...books,
+    lines: [
+      ...books.lines,
+      line('sagas: their log, decided again = their row', sagas, sagas - disagreeing.size),
+    ],
+    sagaProblems: problems,
+    balanced: books.balanced && problems.length === 0,
   }
 }
 
@@ -119,7 +147,8 @@ export function formatBooks(books: Books): string {
     : books.underWay > 0
       ? `The books are open: ${books.underWay} orders are under way.`
       : 'THE BOOKS DO NOT BALANCE.'
-  return [`  orders: ${orders || 'none'}`, ...rows, `  ${verdict}`].join('\n')
+  const problems = books.sagaProblems.slice(0, 5).map((problem) => `  ${problem}`)
+  return [`  orders: ${orders || 'none'}`, ...rows, ...problems, `  ${verdict}`].join('\n')
 }
 
 function line(name: string, expected: number, actual: number): BookLine {

@@ -2,15 +2,24 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { z } from 'zod'
-import { type Api, type Order, UnexpectedAnswer } from './api.ts'
+import {
+  type Api,
+  type Coordination,
+  coordinations,
+  type NewOrder,
+  type Order,
+  UnexpectedAnswer,
+} from './api.ts'
 import { type DatabaseUrls, formatBooks, settleBooks } from './books.ts'
 import { randomOf } from './random.ts'
 import type { System } from './system.ts'
 
-/** Places orders of all kinds, as customers whose clients do not give up. */
+/** Places orders of all kinds, in both styles, as customers whose clients do not give up. */
 export interface Load {
   /** Ends it. @returns every order that was accepted, once each */
   stop(): Promise<string[]>
+  /** Waits until all `ordersMax` were accepted, and ends it. @returns them */
+  finish(): Promise<string[]>
   /** How many orders were accepted so far. */
   accepted(): number
   /**
@@ -18,35 +27,46 @@ export interface Load {
    * @throws Error when a minute was not enough
    */
   more(count: number): Promise<void>
+  /**
+   * Waits until so many were accepted in all.
+   * @throws Error when five minutes were not enough
+   */
+  reach(count: number): Promise<void>
 }
 
 export interface LoadOptions {
   api: Api
   seed: number
   ordersPerSecond: number
+  /** It ends by itself after so many. */
+  ordersMax?: number
 }
 
-const tokens = ['tok_ok', 'tok_ok', 'tok_ok', 'tok_ok', 'tok_declined', 'tok_5xx_twice'] as const
+interface Plan {
+  lines: NewOrder['lines']
+  paymentToken: string
+  cancel: boolean
+}
 
 /**
- * Starts placing orders at a steady rate until stopped. One in ten is cancelled by its customer, some are declined and some
- * meet an empty shelf. A request that fails is sent again with the same Idempotency-Key until it is answered.
+ * Starts placing orders at a steady rate, each second one orchestrated. Half of them are to be refused or given up: a shelf is
+ * empty, the card is declined, or the customer cancels, many while a slow charge is running. A request that fails is sent again
+ * with the same Idempotency-Key until it is answered.
  */
-export async function startLoad({ api, seed, ordersPerSecond }: LoadOptions): Promise<Load> {
+export async function startLoad(options: LoadOptions): Promise<Load> {
+  const { api, seed, ordersPerSecond, ordersMax = Number.POSITIVE_INFINITY } = options
   const random = randomOf(seed)
-  const skus = await makeProducts(api)
+  const products = await makeProducts(api)
   const accepted: string[] = []
   const inFlight = new Set<Promise<void>>()
+  let placed = 0
   let stopped = false
 
-  const placeOne = async (): Promise<void> => {
-    const sku = skus[Math.floor(random() * skus.length)] ?? ''
-    const other = skus[Math.floor(random() * skus.length)] ?? ''
-    const lines = [...new Set([sku, other])].map((one) => ({ sku: one, quantity: 1 }))
-    const paymentToken = tokens[Math.floor(random() * tokens.length)] ?? 'tok_ok'
-    const cancel = random() < 0.1
+  const placeOne = async (index: number): Promise<void> => {
+    const { cancel, ...plan } = planOrder(products, random)
+    const coordination: Coordination = coordinations[index % 2] ?? 'choreographed'
+    const body = { customerId: 'load', currency: 'EUR', coordination, ...plan }
     const key = randomUUID()
-    const body = { customerId: 'load', currency: 'EUR', lines, paymentToken }
     const order: Order = await untilAnswered(() => api.placeOrder(body, key))
     accepted.push(order.orderId)
     if (cancel) await untilAnswered(() => cancelIfOpen(api, order.orderId))
@@ -54,28 +74,33 @@ export async function startLoad({ api, seed, ordersPerSecond }: LoadOptions): Pr
 
   const run = async (): Promise<void> => {
     const intervalMs = 1000 / ordersPerSecond
-    for (let due = Date.now(); !stopped; due += intervalMs) {
+    for (let due = Date.now(); !stopped && placed < ordersMax; due += intervalMs) {
       await sleep(Math.max(0, due - Date.now()))
-      const order = placeOne().finally(() => inFlight.delete(order))
+      const order = placeOne(placed++).finally(() => inFlight.delete(order))
       inFlight.add(order)
     }
   }
   const running = run()
+  const ended = async (): Promise<string[]> => {
+    await running
+    await Promise.all(inFlight)
+    return accepted
+  }
+  const reach = async (count: number, timeoutMs: number): Promise<void> => {
+    const deadline = Date.now() + timeoutMs
+    while (accepted.length < count) {
+      if (Date.now() > deadline) throw new Error(`${accepted.length} of ${count} accepted`)
+      await sleep(20)
+    }
+  }
   return {
     accepted: () => accepted.length,
-    more: async (count) => {
-      const target = accepted.length + count
-      const deadline = Date.now() + 60_000
-      while (accepted.length < target) {
-        if (Date.now() > deadline) throw new Error(`${accepted.length} of ${target} accepted`)
-        await sleep(20)
-      }
-    },
-    stop: async () => {
+    more: (count) => reach(accepted.length + count, 60_000),
+    reach: (count) => reach(count, 300_000),
+    finish: ended,
+    stop: () => {
       stopped = true
-      await running
-      await Promise.all(inFlight)
-      return accepted
+      return ended()
     },
   }
 }
@@ -115,17 +140,44 @@ async function orderIds(databases: DatabaseUrls): Promise<Set<string>> {
   }
 }
 
-// Plenty of most products, few of one and none of another.
-async function makeProducts(api: Api): Promise<string[]> {
-  const stock = [100_000, 100_000, 100_000, 100_000, 100_000, 100_000, 25, 0]
-  return await Promise.all(
-    stock.map(async (quantity) => {
-      const sku = `load-${randomBytes(4).toString('hex')}`
-      await api.putProduct(sku, 250)
-      if (quantity > 0) await api.receiveStock(sku, quantity)
-      return sku
-    }),
-  )
+interface Products {
+  plenty: readonly string[]
+  /** So few that orders compete for them. */
+  scarce: string
+  none: string
+}
+
+async function makeProducts(api: Api): Promise<Products> {
+  const make = async (quantity: number): Promise<string> => {
+    const sku = `load-${randomBytes(4).toString('hex')}`
+    await api.putProduct(sku, 250)
+    if (quantity > 0) await api.receiveStock(sku, quantity)
+    return sku
+  }
+  const plenty = await Promise.all(Array.from({ length: 6 }, () => make(100_000)))
+  return { plenty, scarce: await make(25), none: await make(0) }
+}
+
+function planOrder({ plenty, scarce, none }: Products, random: () => number): Plan {
+  const pick = <Item>(items: readonly [Item, ...Item[]]): Item =>
+    items[Math.floor(random() * items.length)] ?? items[0]
+  // In the order in which they were drawn: two orders may name the same products the other way round.
+  const one = plenty[Math.floor(random() * plenty.length)] ?? ''
+  const other = random() < 0.1 ? scarce : (plenty[Math.floor(random() * plenty.length)] ?? '')
+  const linesOf = (...skus: string[]): NewOrder['lines'] =>
+    [...new Set(skus)].map((sku) => ({ sku, quantity: 1 }))
+  const lines = linesOf(one, other)
+  if (random() < 0.5) {
+    const token = pick(['tok_ok', 'tok_ok', 'tok_ok', 'tok_ok', 'tok_5xx_twice'])
+    const paymentToken = random() < 0.02 ? 'tok_timeout_after_charge' : token
+    return { lines, paymentToken, cancel: false }
+  }
+  const givenUp = pick(['tok_slow', 'tok_slow', 'tok_ok'])
+  return pick<Plan>([
+    { lines: linesOf(one, none), paymentToken: 'tok_ok', cancel: false },
+    { lines, paymentToken: 'tok_declined', cancel: false },
+    { lines, paymentToken: givenUp, cancel: true },
+  ])
 }
 
 async function cancelIfOpen(api: Api, orderId: string): Promise<void> {

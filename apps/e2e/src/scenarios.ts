@@ -1,208 +1,295 @@
-import { randomBytes } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { Api, NewOrder, Order, TimelineEntry } from './api.ts'
+import { isDeepStrictEqual } from 'node:util'
+import type { NewOrder, Order } from './api.ts'
+import {
+  type Cast,
+  type Ending,
+  follow,
+  hasEnded,
+  makeProduct,
+  paymentStatus,
+  place,
+  placeAndCancel,
+  priceMinor,
+  readEnding,
+  retrySaga,
+  type ScenarioContext,
+  untilAllEnded,
+  untilEqual,
+  watchTimeline,
+} from './story.ts'
 
-/** What a scenario may use: the system's HTTP, and a way to show what happens. */
-export interface ScenarioContext {
-  api: Api
-  /** Shows a line to whoever watches. */
-  tell: (line: string) => void
-}
-
-/** A story of one or more orders, with what must have come of it. */
+/** A story of one or more orders, with what must come of it: in both styles the same. */
 export interface Scenario {
   name: string
   title: string
+  /** False for those that only the tests run. */
+  inDemo: boolean
+  ending: Ending
   /** @throws Error that says what was expected and what came */
-  run(context: ScenarioContext): Promise<void>
+  run(context: ScenarioContext): Promise<Cast>
 }
 
-const price = 1999
+/**
+ * Runs a scenario in one style to its end.
+ * @throws Error when it did not end as it must
+ */
+export async function runScenario(scenario: Scenario, context: ScenarioContext): Promise<Ending> {
+  const cast = await scenario.run(context)
+  const ending = await readEnding(context, cast)
+  if (cast.orders.length > 1) {
+    const counts = Object.entries(ending.orders).map(([how, count]) => `${count} × ${how}`)
+    context.tell(`→ ${counts.join(', ')}`)
+  }
+  const kept = `gateway: ${listed(ending.charges, 'never asked')}, keeps ${ending.keptMinor}`
+  context.tell(`${kept}; on hand: ${ending.onHand.join(', ')}`)
+  if (!isDeepStrictEqual(ending, scenario.ending)) {
+    const [expected, actual] = [JSON.stringify(scenario.ending), JSON.stringify(ending)]
+    throw new Error(`${context.coordination}: expected ${expected}, got ${actual}`)
+  }
+  return ending
+}
 
 /** Every story, in the order of the demo. The full-stack tests run the same. */
 export const scenarios: readonly Scenario[] = [
   {
     name: 'happy-path',
     title: 'Happy path: two products, reserved, paid, confirmed, shipped',
+    inDemo: true,
+    ending: {
+      orders: { confirmed: 1 },
+      charges: { captured: 1 },
+      keptMinor: 3 * priceMinor,
+      onHand: [9, 8],
+    },
     run: async (context) => {
-      const [cup, pot] = [await product(context, 10), await product(context, 10)]
+      const [pot, cup] = [await makeProduct(context, 10), await makeProduct(context, 10)]
       const order = await place(context, 'tok_ok', [
         { sku: pot, quantity: 1 },
         { sku: cup, quantity: 2 },
       ])
-      await follow(context, order, 'confirmed')
-      await untilEqual('stock that is left', 8, async () => (await context.api.stock(cup)).onHand)
+      await follow(context, order)
+      return { orders: [order], skus: [pot, cup] }
     },
   },
   {
     name: 'out-of-stock',
     title: 'Out of stock: of two products one is missing, so none is reserved and nothing charged',
+    inDemo: true,
+    ending: { orders: { 'cancelled: out-of-stock': 1 }, charges: {}, keptMinor: 0, onHand: [5] },
     run: async (context) => {
-      const [some, none] = [await product(context, 5), await product(context, 0)]
+      const [some, none] = [await makeProduct(context, 5), await makeProduct(context, 0)]
       const order = await place(context, 'tok_ok', [
         { sku: some, quantity: 1 },
         { sku: none, quantity: 1 },
       ])
-      await follow(context, order, 'cancelled', 'out-of-stock')
-      expectEqual('reserved stock', 0, (await context.api.stock(some)).reserved)
-      await expectCharges(context, order, { captured: 0, kept: 0 })
+      await follow(context, order)
+      return { orders: [order], skus: [some] }
     },
   },
   {
     name: 'declined-card',
     title: 'Declined card: the stock that was set aside goes back',
-    run: async (context) => {
-      const sku = await product(context, 5)
-      const order = await place(context, 'tok_declined', [{ sku, quantity: 3 }])
-      await follow(context, order, 'cancelled', 'payment-declined')
-      const { available, reserved } = await context.api.stock(sku)
-      expectEqual('available stock', 5, available)
-      expectEqual('reserved stock', 0, reserved)
+    inDemo: true,
+    ending: {
+      orders: { 'cancelled: payment-declined': 1 },
+      charges: { declined: 1 },
+      keptMinor: 0,
+      onHand: [5],
     },
+    run: (context) => oneOrder(context, 'tok_declined', 3),
   },
   {
     name: 'cancel',
-    title: 'Cancelled by the customer while the gateway is slow: money first, then stock goes back',
+    title: 'Cancelled by the customer while the card is being charged: undone in reverse order',
+    inDemo: true,
+    ending: {
+      orders: { 'cancelled: customer-request': 1 },
+      charges: { refunded: 1 },
+      keptMinor: 0,
+      onHand: [5],
+    },
     run: async (context) => {
-      const sku = await product(context, 5)
-      const order = await place(context, 'tok_slow', [{ sku, quantity: 2 }])
-      const paymentStatus = async (): Promise<string> =>
-        (await context.api.payments(order.orderId))[0]?.status ?? 'none'
-      await untilEqual('status of the payment', 'requested', paymentStatus)
-      await context.api.cancelOrder(order.orderId)
-      await follow(context, order, 'cancelled', 'customer-request')
-      expectEqual('available stock', 5, (await context.api.stock(sku)).available)
-      await expectCharges(context, order, { kept: 0 })
+      const sku = await makeProduct(context, 5)
+      const order = await placeAndCancel(context, 'tok_slow', [{ sku, quantity: 2 }])
+      await follow(context, order)
+      return { orders: [order], skus: [sku] }
     },
   },
   {
     name: 'gateway-timeout',
     title: 'Gateway times out after it charged: asked again with the same key, charged once',
+    inDemo: true,
+    ending: {
+      orders: { confirmed: 1 },
+      charges: { captured: 1 },
+      keptMinor: priceMinor,
+      onHand: [4],
+    },
+    run: (context) => oneOrder(context, 'tok_timeout_after_charge', 1),
+  },
+  {
+    name: 'gateway-5xx',
+    title: 'Gateway answers 500 and 503 before it charges: asked again, charged once',
+    inDemo: false,
+    ending: {
+      orders: { confirmed: 1 },
+      charges: { captured: 1 },
+      keptMinor: 2 * priceMinor,
+      onHand: [3],
+    },
+    run: (context) => oneOrder(context, 'tok_5xx_twice', 2),
+  },
+  {
+    name: 'cancel-unknown-charge',
+    title:
+      'Cancelled after a charge whose answer was lost: voided by its key, so the money goes back',
+    inDemo: false,
+    ending: {
+      orders: { 'cancelled: customer-request': 1 },
+      charges: { refunded: 1 },
+      keptMinor: 0,
+      onHand: [5],
+    },
     run: async (context) => {
-      const sku = await product(context, 5)
+      const sku = await makeProduct(context, 5)
       const order = await place(context, 'tok_timeout_after_charge', [{ sku, quantity: 1 }])
-      await follow(context, order, 'confirmed')
-      await expectCharges(context, order, { captured: 1, kept: price })
+      const charged = async (): Promise<string> =>
+        (await context.api.charge(order.orderId))?.status ?? 'none'
+      await untilEqual('the charge at the gateway', 'captured', charged)
+      await context.api.cancelOrder(order.orderId)
+      await follow(context, order)
+      return { orders: [order], skus: [sku] }
+    },
+  },
+  {
+    name: 'opposite-lines',
+    title: 'Forty orders of the same two products, half of them with the lines the other way round',
+    inDemo: false,
+    ending: {
+      orders: { confirmed: 40 },
+      charges: { captured: 40 },
+      keptMinor: 120 * priceMinor,
+      onHand: [60, 20],
+    },
+    run: async (context) => {
+      const [one, two] = [await makeProduct(context, 100), await makeProduct(context, 100)]
+      const lines = [
+        { sku: one, quantity: 1 },
+        { sku: two, quantity: 2 },
+      ]
+      const orders = await placeMany(context, 40, (index) =>
+        index % 2 === 0 ? lines : lines.toReversed(),
+      )
+      return { orders, skus: [one, two] }
     },
   },
   {
     name: 'last-unit',
     title: 'The last unit, wanted by fifty orders: one is confirmed',
+    inDemo: true,
+    ending: {
+      orders: { 'cancelled: out-of-stock': 49, confirmed: 1 },
+      charges: { captured: 1 },
+      keptMinor: priceMinor,
+      onHand: [0],
+    },
     run: async (context) => {
-      const sku = await product(context, 1)
-      const orders = await Promise.all(
-        Array.from({ length: 50 }, () => place(context, 'tok_ok', [{ sku, quantity: 1 }], false)),
-      )
-      const ended = await Promise.all(orders.map((order) => untilEnded(context, order.orderId)))
-      const confirmed = ended.filter((order) => order.status === 'confirmed')
-      context.tell(`${confirmed.length} confirmed, ${ended.length - confirmed.length} cancelled`)
-      expectEqual('confirmed orders', 1, confirmed.length)
-      await untilEqual('stock that is left', 0, async () => (await context.api.stock(sku)).onHand)
+      const sku = await makeProduct(context, 1)
+      const orders = await placeMany(context, 50, () => [{ sku, quantity: 1 }])
+      return { orders, skus: [sku] }
+    },
+  },
+  {
+    name: 'refund-fails',
+    title:
+      'A refund that the bank refuses: nothing after it is undone until a person has repaired it',
+    inDemo: true,
+    ending: {
+      orders: { 'cancelled: customer-request': 1 },
+      charges: { refunded: 1 },
+      keptMinor: 0,
+      onHand: [5],
+    },
+    run: async (context) => {
+      const sku = await makeProduct(context, 5)
+      const order = await placeAndCancel(context, 'tok_refund_fails', [{ sku, quantity: 2 }])
+      await throughFailedRefund(context, order, sku)
+      return { orders: [order], skus: [sku] }
     },
   },
 ]
 
-/** Makes a product with a price and so much stock; gives its SKU. */
-async function product({ api }: ScenarioContext, quantity: number): Promise<string> {
-  const sku = `demo-${randomBytes(4).toString('hex')}`
-  await api.putProduct(sku, price)
-  if (quantity > 0) await api.receiveStock(sku, quantity)
-  return sku
-}
-
-async function place(
-  { api, tell }: ScenarioContext,
+async function oneOrder(
+  context: ScenarioContext,
   paymentToken: string,
-  lines: NewOrder['lines'],
-  show = true,
-): Promise<Order> {
-  const order = await api.placeOrder({ customerId: 'ada', currency: 'EUR', lines, paymentToken })
-  if (show) tell(`POST /orders → 202, order ${order.orderId}`)
-  return order
+  quantity: number,
+): Promise<Cast> {
+  const sku = await makeProduct(context, 5)
+  const order = await place(context, paymentToken, [{ sku, quantity }])
+  await follow(context, order)
+  return { orders: [order], skus: [sku] }
 }
 
-/** Shows the timeline of an order as it grows, until the order has ended as it should. */
-async function follow(
+/** Places many orders at once and waits until all have ended. */
+async function placeMany(
+  context: ScenarioContext,
+  count: number,
+  linesOf: (index: number) => NewOrder['lines'],
+): Promise<Order[]> {
+  context.tell(`${count} times POST /orders at once`)
+  const orders = await Promise.all(
+    Array.from({ length: count }, (_, index) => place(context, 'tok_ok', linesOf(index), false)),
+  )
+  await untilAllEnded(context, orders)
+
+  return orders
+}
+
+/**
+ * From the refused refund to the end. Choreographed, the payment-service goes on asking by itself; orchestrated, the saga
+ * waits for a person, who lets it send the command again.
+ */
+async function throughFailedRefund(
   context: ScenarioContext,
   order: Order,
-  status: Order['status'],
-  reason: string | null = null,
+  sku: string,
 ): Promise<void> {
-  const placedAt = Date.parse(order.placedAt)
-  let shown = 0
-  const showNew = (entries: readonly TimelineEntry[]): void => {
-    for (const entry of entries.slice(shown)) {
-      const after = `+${Math.max(0, Date.parse(entry.at) - placedAt)} ms`
-      context.tell(`${after.padStart(9)}  ${entry.type.padEnd(22)} ${entry.source}`)
-    }
-    shown = entries.length
-  }
-  const ended = await untilEnded(context, order.orderId, async () => {
-    showNew(await context.api.timeline(order.orderId))
+  const { api, tell, coordination } = context
+  const timeline = watchTimeline(context, order)
+  const isOrchestrated = coordination === 'orchestrated'
+  await timeline.until(async () => {
+    const failed = (await paymentStatus(context, order)) === 'refund_failed'
+    return failed && (!isOrchestrated || (await sagaStatus(context, order)) === 'needs_human')
   })
-  showNew(await context.api.timeline(order.orderId))
-  context.tell(`${ended.status}${ended.cancelReason ? ` (${ended.cancelReason})` : ''}`)
-  expectEqual('status of the order', status, ended.status)
-  expectEqual('reason of the cancellation', reason, ended.cancelReason)
-}
-
-async function untilEnded(
-  { api }: ScenarioContext,
-  orderId: string,
-  onPoll: () => Promise<void> = () => Promise.resolve(),
-): Promise<Order> {
-  const deadline = Date.now() + 60_000
-  for (;;) {
-    const order = await api.order(orderId)
-    if (order.status === 'confirmed' || order.status === 'cancelled') return order
-    if (Date.now() > deadline)
-      throw new Error(`order ${orderId} is still ${order.status} after 60 s`)
-    await onPoll()
-    await sleep(25)
-  }
-}
-
-async function expectCharges(
-  { api, tell }: ScenarioContext,
-  order: Order,
-  expected: { captured?: number; kept: number },
-): Promise<void> {
-  const charges = (await api.charges()).filter((charge) => charge.key.includes(order.orderId))
-  const kept = charges.reduce(
-    (sum, charge) =>
-      charge.status === 'captured' || charge.status === 'refunded'
-        ? sum + charge.amountMinor - charge.refundedMinor
-        : sum,
-    0,
-  )
   tell(
-    `gateway: ${charges.map((charge) => charge.status).join(', ') || 'never asked'}, keeps ${kept}`,
+    `people see it: GET ${isOrchestrated ? '/sagas?status=needs_human' : '/payments?status=refund_failed'}`,
   )
-  expectEqual('money that the gateway keeps', expected.kept, kept)
-  if (expected.captured !== undefined) {
-    const captured = charges.filter((charge) => charge.status === 'captured').length
-    expectEqual('charges at the gateway', expected.captured, captured)
+  expectEqual('stock that is still set aside', 2, (await api.stock(sku)).reserved)
+  expectEqual('status of the order', 'cancelling', (await api.order(order.orderId)).status)
+  tell('the charge is repaired at the gateway')
+  await api.repairCharge(order.orderId)
+  if (isOrchestrated) await retrySaga(context, order)
+  await timeline.until(hasEnded)
+  if (isOrchestrated) {
+    expectEqual('status of the saga', 'compensated', await sagaStatus(context, order))
   }
 }
 
-function expectEqual<Value extends string | number | null>(
+async function sagaStatus({ api }: ScenarioContext, order: Order): Promise<string> {
+  return (await api.saga(order.orderId)).saga.status
+}
+
+function listed(counts: Readonly<Record<string, number>>, ofNone: string): string {
+  const all = Object.entries(counts).map(([name, count]) =>
+    count === 1 ? name : `${count} × ${name}`,
+  )
+  return all.join(', ') || ofNone
+}
+
+function expectEqual<Value extends string | number>(
   what: string,
   expected: Value,
   actual: Value,
 ): void {
   if (expected !== actual) throw new Error(`${what}: expected ${expected}, got ${actual}`)
-}
-
-async function untilEqual<Value extends string | number>(
-  what: string,
-  expected: Value,
-  read: () => Promise<Value>,
-): Promise<void> {
-  const deadline = Date.now() + 30_000
-  for (;;) {
-    const actual = await read()
-    if (actual === expected) return
-    if (Date.now() > deadline) throw new Error(`${what}: expected ${expected}, still ${actual}`)
-    await sleep(25)
-  }
 }

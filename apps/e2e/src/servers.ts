@@ -16,15 +16,40 @@ export async function startServers(): Promise<void> {
   await stack('up')
 }
 
+/** Stops one server and starts it again. */
+export async function restartServer(server: Server): Promise<void> {
+  await stopServer(server)
+  await startServers()
+}
+
+/**
+ * Builds the apps and brings up the local stack, as far as that is needed. What they say goes to standard error, so that
+ * standard output is the result of the command alone.
+ * @throws Error when one of them fails
+ */
+export async function prepareRun(): Promise<void> {
+  const turbo = join(repositoryRoot, 'node_modules/.bin/turbo')
+  await run(turbo, ['run', 'build', '--output-logs=errors-only'], repositoryRoot)
+  await run(process.execPath, [...stackCommand, 'up'], stackFolder)
+}
+
+const stackFolder = join(repositoryRoot, 'infra/local-stack')
+const stackCommand = ['--conditions=source', '--import=tsx', 'src/main.ts']
+
 async function stack(...args: string[]): Promise<void> {
-  const child = spawn(
-    process.execPath,
-    ['--conditions=source', '--import=tsx', 'src/main.ts', ...args],
-    { cwd: join(repositoryRoot, 'infra/local-stack'), stdio: ['ignore', 'pipe', 'pipe'] },
-  )
+  const child = spawn(process.execPath, [...stackCommand, ...args], {
+    cwd: stackFolder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()))
   await once(child, 'close')
   if (child.exitCode !== 0) throw new Error(`stack ${args.join(' ')} failed\n${output}`)
+}
+
+async function run(command: string, args: string[], cwd: string): Promise<void> {
+  const child = spawn(command, args, { cwd, stdio: ['ignore', 2, 2] })
+  await once(child, 'close')
+  if (child.exitCode !== 0) throw new Error(`${command} ${args.join(' ')} failed`)
 }

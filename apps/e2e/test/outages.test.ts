@@ -8,7 +8,7 @@ import { type Server, startServers, stopServer } from '../src/servers.ts'
 import { serviceUrls, startSystem, type System } from '../src/system.ts'
 
 // A minute where time does not matter: OUTAGE_SECONDS=60.
-const outageSeconds = Number(process.env['OUTAGE_SECONDS'] ?? 15)
+const outageSeconds = Number(process.env['OUTAGE_SECONDS'] ?? 10)
 
 let system: System
 let load: Load
@@ -41,6 +41,14 @@ it('takes orders while Kafka is stopped, and ends all of them when it is back', 
 it('loses and doubles nothing when Postgres is stopped under load and started again', async () => {
   await outage('postgres')
   await load.more(100)
+  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectSameProcesses()
+})
+
+it('takes orders while RabbitMQ is stopped in the middle of sagas, and ends all of them when it is back', async () => {
+  const before = load.accepted()
+  await outage('rabbitmq')
+  expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
   await expectAllEnded(system, await load.stop(), 120_000)
   await expectSameProcesses()
 })

@@ -6,7 +6,9 @@ export const config = z.object({
   LEDGER_FILE: z
     .string({ error: 'expected the path of a file' })
     .describe('the ledger: JSON lines, made when it is not there'),
-  SLOW_MS: milliseconds.default(1500).describe('how long tok_slow takes before it charges'),
+  SLOW_MS: milliseconds
+    .default(1500)
+    .describe('how long tok_slow and tok_refund_fails take before they charge'),
   HANG_MS: milliseconds
     .default(60_000)
     .describe('how long tok_timeout_after_charge is silent when the client does not give up'),

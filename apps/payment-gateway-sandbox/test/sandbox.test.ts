@@ -102,6 +102,15 @@ describe('test tokens', () => {
 })
 
 describe('charge and void of one key', () => {
+  test('tok_refund_fails is charged slowly enough to be given up meanwhile, and is not given back', async () => {
+    const key = newKey()
+    const charging = charge(key, 'tok_refund_fails')
+    await expect.poll(metrics, { timeout: 10_000 }).toContain('edp_gateway_charges_running 1')
+    expect(await voidCharge(key)).toMatchObject({ status: 409 })
+    expect((await charging).status).toBe(201)
+    expect(await recorded(key)).toMatchObject({ status: 'captured', refundedMinor: 0 })
+  })
+
   test('a void waits for the slow charge that is running and gives it back', async () => {
     const key = newKey()
     const charging = charge(key, 'tok_slow')

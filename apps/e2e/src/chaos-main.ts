@@ -1,0 +1,84 @@
+import { randomInt } from 'node:crypto'
+import { parseArgs } from 'node:util'
+import { runChaos } from './chaos.ts'
+import { prepareRun, startServers } from './servers.ts'
+import { startSystem } from './system.ts'
+
+const usage = `Usage: pnpm chaos [--orders N] [--seed S]
+
+Starts every service as a process of its own, places N orders of each style (default 2000), half of which are to be refused or
+cancelled, and meanwhile kills each service twice with SIGKILL and restarts RabbitMQ and Kafka of the local stack. Then all orders
+must have ended, the books must balance, and the log of every saga, decided again, must give the saga.
+
+  --orders N   orders of each style
+  --seed S     what is ordered, and when what fails; printed, so that a run can be repeated
+
+Exit code 0 when all of it holds, 1 when not, 2 for a wrong argument.`
+
+async function main(): Promise<number> {
+  const options = readArguments()
+  if (!options) return 2
+  if (options.help) {
+    console.log(usage)
+    return 0
+  }
+  const { orders, seed } = options
+  console.log(`seed ${seed}: repeat with \`pnpm chaos --orders ${orders} --seed ${seed}\``)
+  await prepareRun()
+  const startedAt = Date.now()
+  const tell = (line: string): void => {
+    console.log(`${String(Math.round((Date.now() - startedAt) / 1000)).padStart(5)} s  ${line}`)
+  }
+  const system = await startSystem(`chaos-${process.pid}`)
+  process.once('SIGINT', () => void system.stop().finally(() => process.exit(130)))
+  try {
+    for (const { coordination, status, count } of await runChaos(system, { orders, seed, tell })) {
+      tell(`${coordination} ${status}: ${count}`)
+    }
+    tell('Every order has ended, the books balance, and every saga is what its log says.')
+    return 0
+  } finally {
+    // Also when it failed between the two halves of a restart.
+    await startServers()
+    await system.stop()
+    console.log(`The logs of the services are in ${system.logDirectory}`)
+  }
+}
+
+interface Arguments {
+  help: boolean
+  orders: number
+  seed: number
+}
+
+function readArguments(): Arguments | undefined {
+  try {
+    const { values } = parseArgs({
+      options: {
+        help: { type: 'boolean', short: 'h', default: false },
+        orders: { type: 'string', default: '2000' },
+        seed: { type: 'string' },
+      },
+    })
+    return {
+      help: values.help,
+      orders: wholeNumber('--orders', values.orders),
+      seed: values.seed === undefined ? randomInt(1, 2 ** 31) : wholeNumber('--seed', values.seed),
+    }
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
+    return undefined
+  }
+}
+
+function wholeNumber(option: string, given: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(given)) throw new Error(`${option} expects a number, given ${given}`)
+  return Number(given)
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}
