@@ -258,7 +258,7 @@ function addSagaRoutes(app: HttpApp, { database, reads, sagas }: RouteOptions): 
 
 const verbSummary = {
   retry: 'Sends the command that is under way again, at once',
-  skip: 'Gives an undo up, for good and on record: what was done there stays',
+  skip: 'Waits no longer for an undo, on record, and goes on with the one before it; a participant that succeeds later is only noted',
   cancel: 'Gives the saga up, before its pivot: what was done is undone',
 } as const satisfies Record<Operation['verb'], string>
 

@@ -21,7 +21,11 @@ const direction = z.enum(['do', 'undo', 'fence'])
 export const sagasQuery = z.strictObject({
   status: status.optional(),
   step: printableText(64).optional(),
-  olderThan: instant.optional().describe('only those that were started before'),
+  // Postgres' calendar has no year 0, which ISO's has.
+  olderThan: instant
+    .refine((at) => Date.parse(at) >= 0, 'must not be before 1970')
+    .optional()
+    .describe('only those that were started before'),
   cursor: sagaId.toLowerCase().optional(),
   limit,
 })

@@ -209,12 +209,16 @@ describe('the list of sagas', () => {
     expect(rest.nextCursor).toBeNull()
   })
 
-  test.each(['status=lost', 'olderThan=yesterday', 'cursor=1', 'limit=0', 'colour=red'])(
-    'is 400 for %s',
-    async (query) => {
-      expect((await fetch(`${url}/sagas?${query}`)).status).toBe(400)
-    },
-  )
+  test.each([
+    'status=lost',
+    'olderThan=yesterday',
+    'olderThan=0000-01-01T00:00:00Z',
+    'cursor=1',
+    'limit=0',
+    'colour=red',
+  ])('is 400 for %s', async (query) => {
+    expect((await fetch(`${url}/sagas?${query}`)).status).toBe(400)
+  })
 })
 
 test('nothing that operators see has the payment token in it', async () => {

@@ -43,7 +43,7 @@ export async function up(settings: Settings): Promise<void> {
 /** Stops what `up` started, or of that only the server named: `up` starts it again. Data stays. */
 export async function down(settings: Settings, name?: string): Promise<void> {
   if (name !== undefined && !SERVERS.includes(name)) {
-    throw new StackError(`\`stack down\` knows these servers: ${SERVERS.join(', ')}.`)
+    throw new StackError(`\`stack down\` knows these servers: ${SERVERS.join(', ')}.`, 2)
   }
   await withLock(settings.dir, async () => {
     const way = await runningWay(settings)
@@ -105,7 +105,7 @@ export async function logs(
   follow: boolean,
 ): Promise<void> {
   if (name === undefined || !SERVERS.includes(name)) {
-    throw new StackError(`\`stack logs\` needs the name of a server: ${SERVERS.join(', ')}.`)
+    throw new StackError(`\`stack logs\` needs the name of a server: ${SERVERS.join(', ')}.`, 2)
   }
   const way = (await runningWay(settings)) ?? 'native'
   if (way === 'external') throw new StackError('The logs of servers of your own are not here.')

@@ -53,5 +53,5 @@ try {
       ? messageOf(error)
       : String(error instanceof Error ? error.stack : error)
   process.stderr.write(`stack: ${text}\n`)
-  process.exitCode = isUsage ? 2 : 1
+  process.exitCode = error instanceof StackError ? error.exitCode : isUsage ? 2 : 1
 }

@@ -21,6 +21,8 @@ const timerLag = gauge(
   ['definition'],
 )
 
+const liveStatuses = ['running', 'compensating', 'fencing', 'needs_human'] as const
+
 const liveRow = z.object({
   definition: z.string(),
   definition_version: z.int(),
@@ -59,9 +61,14 @@ export interface SagaWatchOptions {
 export function createSagaWatch(options: SagaWatchOptions): Component {
   const { database, registry, logger, health, intervalMs = 5000 } = options
   let report: HealthReport = { status: 'unhealthy', detail: 'live sagas are not counted yet' }
+  let waiting = 0
   const look = async (): Promise<void> => {
     const rows = await database.transaction((tx) => tx.run(selectLive))
-    show(rows)
+    show(rows, registry)
+    const sagas = count(rows.filter((row) => row.status === 'needs_human'))
+    if (sagas > waiting)
+      logger.warn({ sagas }, 'sagas wait for a person: GET /sagas?status=needs_human')
+    waiting = sagas
     const unknown = unknownVersions(rows, registry)
     report = unknown === undefined ? { status: 'ok' } : { status: 'unhealthy', detail: unknown }
   }
@@ -90,16 +97,20 @@ function unknownVersions(rows: readonly LiveRow[], registry: SagaRegistry): stri
   return `live sagas of versions that are not registered: ${list.join(', ')}`
 }
 
-function show(rows: readonly LiveRow[]): void {
+function count(rows: readonly LiveRow[]): number {
+  return rows.reduce((sum, row) => sum + row.sagas, 0)
+}
+
+// A definition without live sagas shows zeros: an alert on a series that is not there says nothing.
+function show(rows: readonly LiveRow[], registry: SagaRegistry): void {
   for (const one of [active, oldest, timerLag]) one.reset()
-  for (const [definition, of] of Map.groupBy(rows, (row) => row.definition)) {
-    oldest.set({ definition }, Math.max(...of.map((row) => row.age_seconds)))
-    timerLag.set({ definition }, Math.max(...of.map((row) => row.lag_seconds)))
-    for (const [status, same] of Map.groupBy(of, (row) => row.status)) {
-      active.set(
-        { definition, status },
-        same.reduce((sum, row) => sum + row.sagas, 0),
-      )
+  const definitions = new Set([...registry.all, ...rows].map((one) => one.definition))
+  for (const definition of definitions) {
+    const of = rows.filter((row) => row.definition === definition)
+    oldest.set({ definition }, Math.max(0, ...of.map((row) => row.age_seconds)))
+    timerLag.set({ definition }, Math.max(0, ...of.map((row) => row.lag_seconds)))
+    for (const status of liveStatuses) {
+      active.set({ definition, status }, count(of.filter((row) => row.status === status)))
     }
   }
 }
