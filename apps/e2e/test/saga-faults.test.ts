@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Api, coordinations, createApi, type Order, UnexpectedAnswer } from '../src/api.ts'
-import { formatBooks, settleBooks } from '../src/books.ts'
+import { formatBooks, readBooks, settleBooks } from '../src/books.ts'
 import {
   makeProduct,
   place,
@@ -129,6 +129,11 @@ describe('a refund that fails for good', () => {
     expect((await api.saga(order.orderId)).saga).toMatchObject({ status: 'needs_human' })
     expect(await api.stock(sku)).toMatchObject({ onHand: 3, reserved: 1 })
     expect(await api.order(order.orderId)).toMatchObject({ status: 'cancelling' })
+    // The books are open meanwhile, and nothing in them is wrong but the money that is still there.
+    const books = await readBooks(system.databases, system.gatewayUrl)
+    const line = 'sagas: ended otherwise than their order'
+    expect(books.lines).toContainEqual({ name: line, expected: 0, actual: 0 })
+    expect(books).toMatchObject({ underWay: 1, balanced: false })
     await api.repairCharge(order.orderId)
     await retrySaga(context, order)
     await untilSaga(order, ({ status }) => status === 'compensated')

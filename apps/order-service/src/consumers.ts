@@ -14,12 +14,13 @@ import {
 import { type AllChanged, type Consumer, consumer, on } from '@edp/messaging'
 import { countSagaLog, countUnknownSaga, type SagaRegistry } from '@edp/saga/postgres'
 import { decidedIn } from './decided-in.ts'
+import { refuseOtherAmount } from './domain/captured-amount.ts'
 import { countEnded } from './metrics.ts'
 import { noted } from './noted.ts'
 import { paymentCaptured } from './payment-captured.ts'
 import { paymentDeclined } from './payment-declined.ts'
 import { orderRows, type OrderTables } from './rows.ts'
-import { refuseOtherAmount, sagaReply } from './saga-reply.ts'
+import { sagaReply } from './saga-reply.ts'
 import { serviceName } from './service-name.ts'
 import { stockRejected } from './stock-rejected.ts'
 import { stockReleased } from './stock-released.ts'
@@ -52,7 +53,13 @@ export function rabbitmqConsumer(registry: SagaRegistry): Consumer<OrderTables> 
     handlers: [
       on(stockReserveRepliedV1, sagaReply(registry), { only }),
       on(stockReleaseRepliedV1, sagaReply(registry), { only }),
-      on(paymentCaptureRepliedV1, sagaReply(registry, refuseOtherAmount), { only }),
+      on(
+        paymentCaptureRepliedV1,
+        sagaReply(registry, (order, { result }) => {
+          if (result) refuseOtherAmount(order, result)
+        }),
+        { only },
+      ),
       on(paymentRefundRepliedV1, sagaReply(registry), { only }),
     ],
     afterCommit: count,

@@ -1,7 +1,7 @@
 import type { PaymentCapturedV1 } from '@edp/event-schemas'
 import type { MessageHandler } from '@edp/messaging'
-import { AppError } from '@edp/runtime'
-import { confirm, type Order } from './domain/order.ts'
+import { refuseOtherAmount } from './domain/captured-amount.ts'
+import { confirm } from './domain/order.ts'
 import { orderConfirmed } from './order-messages.ts'
 import type { OrderTables } from './rows.ts'
 import { seen } from './timeline.ts'
@@ -28,15 +28,4 @@ export const paymentCaptured: MessageHandler<PaymentCapturedV1, OrderTables> = {
       messages: [orderConfirmed(verdict.order, lines.lines)],
     }
   },
-}
-
-// The books would not balance any more, and nobody would notice: rather stop here.
-function refuseOtherAmount(order: Order, captured: PaymentCapturedV1): void {
-  if (order.amountMinor === captured.amountMinor && order.currency === captured.currency) return
-  throw new AppError(
-    'captured-other-amount',
-    `order ${order.orderId} is ${order.amountMinor} ${order.currency}, ` +
-      `captured were ${captured.amountMinor} ${captured.currency}`,
-    { retry: 'permanent' },
-  )
 }

@@ -1,23 +1,11 @@
-import type { Direction, PaymentCaptureRepliedV1, ReplyOutcome } from '@edp/event-schemas'
+import type { SagaReply } from '@edp/event-schemas'
 import type { MessageHandler } from '@edp/messaging'
-import { AppError } from '@edp/runtime'
 import type { Reply } from '@edp/saga'
 import { isIgnoredNote, type SagaRegistry } from '@edp/saga/postgres'
 import type { Order } from './domain/order.ts'
 import { orchestrate, withoutOrder } from './orchestrate.ts'
 import type { OrderTables } from './rows.ts'
 import { seen, type TimelineDetail } from './timeline.ts'
-
-/** What every reply says. */
-interface ReplyBody {
-  readonly sagaId: string
-  readonly step: string
-  readonly direction: Direction
-  readonly attempt: number
-  readonly outcome: ReplyOutcome
-  readonly reason?: string | undefined
-  readonly result?: unknown
-}
 
 /**
  * A participant's answer, folded into the saga that asked. An answer that comes twice, late, or to a saga that has ended
@@ -26,7 +14,7 @@ interface ReplyBody {
  * to another process when this one ends.
  * @param check refuses an answer that cannot be right
  */
-export function sagaReply<Body extends ReplyBody>(
+export function sagaReply<Body extends SagaReply>(
   registry: SagaRegistry,
   check: (order: Order, body: Body) => void = () => undefined,
 ): MessageHandler<Body, OrderTables> {
@@ -66,22 +54,7 @@ export function sagaReply<Body extends ReplyBody>(
   }
 }
 
-/**
- * The books would not balance any more, and nobody would notice: rather stop here.
- * @throws AppError `captured-other-amount`
- */
-export function refuseOtherAmount(order: Order, { result }: PaymentCaptureRepliedV1): void {
-  if (result === undefined) return
-  if (order.amountMinor === result.amountMinor && order.currency === result.currency) return
-  throw new AppError(
-    'captured-other-amount',
-    `order ${order.orderId} is ${order.amountMinor} ${order.currency}, ` +
-      `captured were ${result.amountMinor} ${result.currency}`,
-    { retry: 'permanent' },
-  )
-}
-
-function inputOf({ step, direction, outcome, reason, result }: ReplyBody): Reply {
+function inputOf({ step, direction, outcome, reason, result }: SagaReply): Reply {
   return {
     kind: 'reply',
     step,
@@ -99,7 +72,7 @@ function detailOf({
   outcome,
   reason,
   result,
-}: ReplyBody): TimelineDetail {
+}: SagaReply): TimelineDetail {
   return {
     step,
     direction,

@@ -276,6 +276,7 @@ test('metrics count what sagas do, and what is live', async () => {
     `edp_saga_timeouts_total{${definition},step="reserve",note="resent"} `,
     `edp_saga_ignored_inputs_total{note="ended"} `,
     `edp_saga_needs_human_total{${definition},step="charge",direction="undo"} `,
+    `edp_saga_active{${definition},status="fencing"} 0\n`,
     `edp_saga_oldest_active_seconds{${definition}} `,
     `edp_saga_timer_lag_seconds{${definition}} `,
   ]) {

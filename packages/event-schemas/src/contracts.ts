@@ -1,5 +1,12 @@
 import type { Contract } from './contract.ts'
 import {
+  messageDeadLetteredV1,
+  messageDiscardV1,
+  messageRedriveV1,
+  messageResolvedV1,
+  messageWaitingV1,
+} from './dead-letters.ts'
+import {
   stockRejectedV1,
   stockReleasedV1,
   stockReservedV1,
@@ -46,4 +53,9 @@ export const contracts: readonly Contract[] = [
   stockReleaseRepliedV1,
   paymentCaptureRepliedV1,
   paymentRefundRepliedV1,
+  messageDeadLetteredV1,
+  messageResolvedV1,
+  messageWaitingV1,
+  messageRedriveV1,
+  messageDiscardV1,
 ]

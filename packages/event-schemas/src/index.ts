@@ -16,6 +16,25 @@ export {
 } from './contract.ts'
 export { contracts } from './contracts.ts'
 export {
+  addressedTo,
+  consumerName,
+  deadLetterBodyBytesMax,
+  type DeadLetterReason,
+  deadLetterReason,
+  deadLetterStackBytesMax,
+  type MessageDeadLetteredV1,
+  type MessageDiscardV1,
+  type MessageRedriveV1,
+  type MessageResolvedV1,
+  type MessageWaitingV1,
+  messageDeadLetteredV1,
+  messageDiscardV1,
+  messageRedriveV1,
+  messageResolvedV1,
+  messageWaitingV1,
+  redriveServices,
+} from './dead-letters.ts'
+export {
   type Coordination,
   coordination,
   type Direction,
@@ -102,6 +121,7 @@ export {
   type StockReserveRepliedV1,
   stockReleaseRepliedV1,
   stockReserveRepliedV1,
+  type SagaReply,
 } from './saga-replies.ts'
 export {
   deadLetterQueue,

@@ -5,6 +5,7 @@ import { incompatibilities } from './compatibility.ts'
 import { readBody } from './contract.ts'
 import { contracts } from './contracts.ts'
 import { bodySchema, documents, schemaFile } from './documents.ts'
+import { redriveServices } from './dead-letters.ts'
 import { fromHeaders } from './headers.ts'
 import * as all from './index.ts'
 import { queues } from './topology.ts'
@@ -63,7 +64,10 @@ test('every command and reply goes to a queue that is declared, by the exchange 
   const declared = new Set(queues.map(({ exchange, name }) => `${exchange}/${name}`))
   const used = contracts.flatMap(({ destination }) =>
     destination.transport === 'rabbitmq'
-      ? [`${destination.exchange}/${destination.routingKey}`]
+      ? redriveServices.map(
+          (service) =>
+            `${destination.exchange}/${destination.routingKey.replace('{service}', service)}`,
+        )
       : [],
   )
   expect(used.length).toBeGreaterThan(0)

@@ -30,6 +30,9 @@ function replyBody<Result extends z.ZodType>(result: Result) {
   })
 }
 
+/** The body of a reply, whatever its result. */
+export type SagaReply<Result = unknown> = z.infer<ReturnType<typeof replyBody<z.ZodType<Result>>>>
+
 /** The answer to `stock.reserve`. Refused as `out-of-stock`, or as `undone` when its undo was there first. */
 export const stockReserveRepliedV1 = defineContract({
   type: 'stock.reserve.replied.v1',

@@ -6,7 +6,7 @@ import {
   type Transport,
   typeFromHeaders,
 } from '@edp/event-schemas'
-import { AppError } from '@edp/runtime'
+import { AppError, unreachable } from '@edp/runtime'
 import type { BoundMessage, Consumer, HandlerEntry, Tables } from './handler.ts'
 
 /** A message as a broker delivered it. */
@@ -28,7 +28,7 @@ export interface PositionedMessage<T extends Tables> {
 export interface BatchReading<T extends Tables> {
   /** To be handled, in the order in which they came. */
   readonly messages: readonly PositionedMessage<T>[]
-  /** Not for this consumer: of a type that it does not handle, or of the other style of saga. */
+  /** Facts that are not for this consumer: of a type that it does not handle, or of the other style of saga. */
   readonly skipped: number
   /** Why the others can never be handled, each with its position. */
   readonly failures: readonly AppError[]
@@ -76,7 +76,7 @@ function readMessage<T extends Tables>(
   options: ReadingOptions<T>,
 ): BoundMessage<T> | undefined {
   const entry = entryOf(incoming, options.consumer)
-  if (entry === undefined || isOtherStyle(incoming, entry)) return undefined
+  if (entry === undefined || isOtherStyle(incoming, entry)) return passOver(incoming)
   const reading = fromHeaders(incoming.transport, incoming.headers)
   if (!reading.ok) throw unreadable(incoming, 'poison', reading.problems)
   const { envelope } = reading
@@ -86,7 +86,25 @@ function readMessage<T extends Tables>(
   return binding.bound
 }
 
-/** The handler of a message's type, whatever its version. A type that nobody here knows is no error. */
+/**
+ * A topic carries facts for anybody: one that is of no use here is none of our business, so a new one breaks no consumer. A queue
+ * carries what was sent to this consumer alone: acknowledged, it would be lost without anybody having done it.
+ * @throws AppError `unknown-type` for what came out of a queue
+ */
+function passOver(incoming: IncomingMessage): undefined {
+  switch (incoming.transport) {
+    case 'kafka':
+      return undefined
+    case 'rabbitmq': {
+      const type = typeFromHeaders(incoming.transport, incoming.headers)
+      throw unreadable(incoming, 'unknown-type', [`nobody here handles ${type} in this style`])
+    }
+    default:
+      return unreachable(incoming.transport)
+  }
+}
+
+/** The handler of a message's type, whatever its version. */
 function entryOf<T extends Tables>(
   incoming: IncomingMessage,
   consumer: Pick<Consumer<T>, 'handlers'>,
@@ -139,7 +157,7 @@ function parseJson(incoming: IncomingMessage): unknown {
 
 function unreadable(
   incoming: IncomingMessage,
-  code: 'poison' | 'unknown-version' | 'too-old',
+  code: 'poison' | 'unknown-type' | 'unknown-version' | 'too-old',
   problems: readonly string[],
 ): AppError {
   return new AppError(code, `cannot read ${incoming.position}: ${problems.join('; ')}`, {

@@ -1,26 +1,14 @@
 import {
   type CommandHeaders,
   type Contract,
-  type Direction,
   type Envelope,
   type Outgoing,
   outgoing,
-  type ReplyOutcome,
+  type SagaReply,
 } from '@edp/event-schemas'
 import { AppError } from '@edp/runtime'
 import type { StepKey } from '../ledger.ts'
 import { formatStep } from './step-names.ts'
-
-/** The body of a reply, as every contract of one has it. */
-interface ReplyBody<Result> {
-  readonly sagaId: string
-  readonly step: string
-  readonly direction: Direction
-  readonly attempt: number
-  readonly outcome: ReplyOutcome
-  readonly reason?: string | undefined
-  readonly result?: Result | undefined
-}
 
 /** What a participant answers to a command. */
 export type Answer<Result> =
@@ -48,7 +36,7 @@ export function commandFor({ sagaId, step, direction }: StepKey, attempt: number
 /** The answer to a command, as a message of its own: also a repeated answer is a new one. */
 export function replyTo<Result>(
   command: CommandHeaders,
-  contract: Contract<ReplyBody<Result>>,
+  contract: Contract<SagaReply<Result>>,
   answer: Answer<Result>,
 ): Outgoing {
   const { sagaid: sagaId, step, direction, attempt } = command
