@@ -1,3 +1,3 @@
 export { enqueue } from './enqueue.ts'
 export type { OutboxRow, Publisher, PublishOutcome } from './publisher.ts'
-export { outbox, outboxLease } from './tables.ts'
+export { outbox, outboxDead, outboxLease } from './tables.ts'

@@ -3,7 +3,7 @@ import { bigint, check, integer, json, pgTable, text, timestamp, uuid } from 'dr
 import type { Line } from '@edp/event-schemas'
 
 export { inbox } from '@edp/idempotency'
-export { outbox, outboxLease } from '@edp/outbox'
+export { outbox, outboxDead, outboxLease } from '@edp/outbox'
 export { stepLedger } from '@edp/saga/participant'
 
 /** What the warehouse holds of each SKU. The checks are the last fence; decisions never come near them. */

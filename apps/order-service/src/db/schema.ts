@@ -17,7 +17,7 @@ import type { OrderStatus } from '../domain/order.ts'
 import type { TimelineDetail } from '../timeline.ts'
 
 export { idempotencyKey, inbox } from '@edp/idempotency'
-export { outbox, outboxLease } from '@edp/outbox'
+export { outbox, outboxDead, outboxLease } from '@edp/outbox'
 export { saga, sagaIntervention, sagaLog } from '@edp/saga/postgres'
 
 /** What can be ordered, and its price. */

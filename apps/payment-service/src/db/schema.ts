@@ -3,7 +3,7 @@ import { bigint, check, index, integer, pgTable, text, timestamp, uuid } from 'd
 import type { PaymentStatus } from '../domain/payment.ts'
 
 export { inbox } from '@edp/idempotency'
-export { outbox, outboxLease } from '@edp/outbox'
+export { outbox, outboxDead, outboxLease } from '@edp/outbox'
 export { stepLedger } from '@edp/saga/participant'
 
 /** One row for each order that was to be paid. `due_at` is when the gateway is called next, if it is. */
