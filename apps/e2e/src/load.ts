@@ -8,8 +8,8 @@ import {
   coordinations,
   type NewOrder,
   type Order,
-  UnexpectedAnswer,
 } from './api.ts'
+import { UnexpectedAnswer } from './http-client.ts'
 import { type DatabaseUrls, formatBooks, settleBooks } from './books.ts'
 import { randomOf } from './random.ts'
 import type { System } from './system.ts'

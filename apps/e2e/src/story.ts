@@ -6,8 +6,8 @@ import {
   type NewOrder,
   type Order,
   type SagaLogEntry,
-  UnexpectedAnswer,
 } from './api.ts'
+import { UnexpectedAnswer } from './http-client.ts'
 
 /** What a scenario may use: the system's HTTP, the style of its orders, and a way to show what happens. */
 export interface ScenarioContext {

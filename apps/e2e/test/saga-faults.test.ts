@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Api, coordinations, createApi, type Order, UnexpectedAnswer } from '../src/api.ts'
+import { type Api, coordinations, createApi, type Order } from '../src/api.ts'
+import { UnexpectedAnswer } from '../src/http-client.ts'
 import { formatBooks, readBooks, settleBooks } from '../src/books.ts'
 import {
   makeProduct,
