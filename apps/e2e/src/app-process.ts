@@ -6,12 +6,13 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { repositoryRoot } from './stack-settings.ts'
 
-/** Every app that takes part in an order. */
+/** Every app of the system. */
 export const appNames = [
   'payment-gateway-sandbox',
   'order-service',
   'inventory-service',
   'payment-service',
+  'dlq-alerter',
   'outbox-relay',
 ] as const
 export type AppName = (typeof appNames)[number]

@@ -14,9 +14,15 @@ const databaseOf = {
   'order-service': 'orders',
   'inventory-service': 'inventory',
   'payment-service': 'payments',
+  'dlq-alerter': 'dead_letters',
 } as const
 type DatabaseOwner = keyof typeof databaseOf
-const databaseOwners = ['order-service', 'inventory-service', 'payment-service'] as const
+const databaseOwners = [
+  'order-service',
+  'inventory-service',
+  'payment-service',
+  'dlq-alerter',
+] as const
 const urlsByName = z.record(z.string(), z.string())
 
 /**
@@ -121,6 +127,7 @@ async function planSystem(
       DATABASE_URL: urlOf('payment-service', 'DATABASE_URL'),
       PAYMENT_GATEWAY_URL: `http://127.0.0.1:${ports['payment-gateway-sandbox']}`,
     },
+    'dlq-alerter': { DATABASE_URL: urlOf('dlq-alerter', 'DATABASE_URL') },
     'outbox-relay': { OUTBOX_DATABASES: JSON.stringify(Object.fromEntries(relayUrls)) },
     'payment-gateway-sandbox': { LEDGER_FILE: join(logDirectory, 'ledger.jsonl') },
   }
@@ -140,6 +147,7 @@ async function planSystem(
       'order-service': urlOf('order-service', 'MIGRATION_DATABASE_URL'),
       'inventory-service': urlOf('inventory-service', 'MIGRATION_DATABASE_URL'),
       'payment-service': urlOf('payment-service', 'MIGRATION_DATABASE_URL'),
+      'dlq-alerter': urlOf('dlq-alerter', 'MIGRATION_DATABASE_URL'),
     },
     envOf: (app, port) => ({
       ...readStackEnv(app),
@@ -165,6 +173,7 @@ function mapApps<Value>(make: (app: AppName) => Value): Record<AppName, Value> {
     'order-service': make('order-service'),
     'inventory-service': make('inventory-service'),
     'payment-service': make('payment-service'),
+    'dlq-alerter': make('dlq-alerter'),
     'outbox-relay': make('outbox-relay'),
   }
 }
@@ -181,6 +190,7 @@ const stopOrder: readonly AppName[] = [
   'inventory-service',
   'payment-service',
   'payment-gateway-sandbox',
+  'dlq-alerter',
   'outbox-relay',
 ]
 

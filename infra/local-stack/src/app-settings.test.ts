@@ -32,6 +32,7 @@ describe('settingsOf', () => {
       orders: 'postgres://relay:edp@127.0.0.1:7432/orders',
       inventory: 'postgres://relay:edp@127.0.0.1:7432/inventory',
       payments: 'postgres://relay:edp@127.0.0.1:7432/payments',
+      dead_letters: 'postgres://relay:edp@127.0.0.1:7432/dead_letters',
     })
   })
 })

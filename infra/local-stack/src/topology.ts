@@ -44,6 +44,7 @@ export const apps: readonly App[] = [
       ),
     }),
   },
+  { name: 'dlq-alerter', httpPort: 7105, database: 'dead_letters', messaging: true },
   {
     name: 'payment-gateway-sandbox',
     httpPort: GATEWAY_PORT,
