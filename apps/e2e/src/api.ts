@@ -107,6 +107,7 @@ export interface ServiceUrls {
   inventory: string
   payments: string
   gateway: string
+  deadLetters: string
 }
 
 /** The HTTP APIs of the system, as its customers and operators use them. */

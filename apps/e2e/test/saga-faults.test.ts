@@ -13,7 +13,7 @@ import {
   untilAllEnded,
   untilEqual,
 } from '../src/story.ts'
-import { serviceUrls, startSystem, type System } from '../src/system.ts'
+import { sceneOf, serviceUrls, startSystem, type System } from '../src/system.ts'
 
 const deadlineMs = 12_000
 
@@ -40,7 +40,7 @@ afterAll(async () => {
 })
 
 function contextOf(coordination: ScenarioContext['coordination']): ScenarioContext {
-  return { api, coordination, tell: () => undefined }
+  return { ...sceneOf(system), api, coordination, tell: () => undefined }
 }
 
 const orchestrated = (): ScenarioContext => contextOf('orchestrated')
