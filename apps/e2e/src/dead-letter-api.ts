@@ -20,9 +20,10 @@ export type LetterDetail = z.infer<typeof letterDetail>
 const lettersPage = z.object({ letters: z.array(letter) })
 
 const alert = z.object({
+  rule: z.string(),
   summary: z.string(),
-  runbookUrl: z.string(),
-  groupId: z.string().nullable(),
+  path: z.string(),
+  runbook: z.string(),
 })
 export type Alert = z.infer<typeof alert>
 const alertsPage = z.object({ alerts: z.array(alert) })

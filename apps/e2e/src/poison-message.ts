@@ -1,4 +1,9 @@
-import { createDeadLetterApi, type DeadLetterApi, type Letter } from './dead-letter-api.ts'
+import {
+  type Alert,
+  createDeadLetterApi,
+  type DeadLetterApi,
+  type Letter,
+} from './dead-letter-api.ts'
 import { deployFaultyRelease } from './faulty-release.ts'
 import { type Cast, follow, makeProduct, place, type ScenarioContext, untilEqual } from './story.ts'
 
@@ -21,11 +26,10 @@ export async function poisonMessage(context: ScenarioContext): Promise<Cast> {
     await rollBack()
   }
   tell(`dead letter: ${letter.type ?? ''}, ${letter.consumer}, ${letter.reason}`)
-  await untilEqual('alerts of the group', 1, async () => {
-    const alerts = await deadLetters.firingAlerts()
-    return alerts.filter(({ groupId }) => groupId === letter.groupId).length
-  })
-  tell(`alert, with a link to its runbook; edp letters show ${letter.letterId.slice(-12)}`)
+  const alert = await untilAlert(deadLetters, letter)
+  tell(`alert: ${alert.summary}`)
+  tell(`see ${alert.runbook}`)
+  tell(`edp letters show ${letter.letterId}`)
   const { content } = await deadLetters.letter(letter.letterId)
   await deadLetters.correct(letter.letterId, content.body.replace('"two"', '2'))
   tell('edp letters edit: "two" → 2, checked against the schema')
@@ -48,4 +52,16 @@ async function untilLetter(deadLetters: DeadLetterApi, orderId: string): Promise
   })
   if (letter === undefined) throw new Error(`order ${orderId} has no dead letter`)
   return letter
+}
+
+async function untilAlert(deadLetters: DeadLetterApi, letter: Letter): Promise<Alert> {
+  let alert: Alert | undefined
+  await untilEqual('alerts of the group', 1, async () => {
+    const firing = await deadLetters.firingAlerts()
+    const ofGroup = firing.filter(({ path }) => path === `/groups/${letter.groupId}`)
+    alert = ofGroup[0]
+    return ofGroup.length
+  })
+  if (alert === undefined) throw new Error(`no alert about the group ${letter.groupId}`)
+  return alert
 }
