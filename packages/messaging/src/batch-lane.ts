@@ -183,20 +183,20 @@ export class BatchLane {
   }
 }
 
-/** Deliveries that may run beside each other: all in one, or in two of about the same size when they are too many. */
+/**
+ * Deliveries that may run beside each other: all in one, or the earlier and the later half when they are too many. Halves and
+ * not a mixture, so that what is done when they are interrupted is the beginning of each.
+ */
 function sharesOf(deliveries: readonly Delivery[], batchMessagesMax: number): Delivery[][] {
   const messages = deliveries.reduce((sum, delivery) => sum + delivery.messages.length, 0)
   if (messages <= batchMessagesMax) return [[...deliveries]]
   const [one, two] = [new Array<Delivery>(), new Array<Delivery>()]
-  let [ofOne, ofTwo] = [0, 0]
-  for (const delivery of deliveries.toSorted((a, b) => b.messages.length - a.messages.length)) {
-    if (ofOne <= ofTwo) {
-      one.push(delivery)
-      ofOne += delivery.messages.length
-    } else {
-      two.push(delivery)
-      ofTwo += delivery.messages.length
-    }
+  let before = 0
+  for (const delivery of deliveries) {
+    const middle = before + delivery.messages.length / 2
+    if (middle <= messages / 2) one.push(delivery)
+    else two.push(delivery)
+    before += delivery.messages.length
   }
   return [one, two]
 }
