@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { command, type Context } from './command.ts'
 import { CommandFailed, WrongUse } from './failures.ts'
 import { readText } from './edit-letter.ts'
-import { pretty, withNext } from './letters.ts'
+import { withNext } from './letters.ts'
 import { choice, onRecord, paging, requiredText, text } from './options.ts'
 import { pathOf } from './service-client.ts'
 import { age, formatFields, formatSection, formatTable } from './table.ts'
@@ -16,18 +16,23 @@ const deadRowView = z.looseObject({
   destination: z.string(),
   key: z.string(),
   type: z.string(),
-  error: z.looseObject({ code: z.string(), message: z.string() }).nullable(),
-  diedAt: z.string(),
+  errorCode: z.string().nullable(),
+  errorMessage: z.string().nullable(),
+  payloadBytes: z.int(),
+  movedAt: z.string(),
 })
 type DeadRowView = z.infer<typeof deadRowView>
 const deadRowsPage = z.looseObject({
-  rows: z.array(deadRowView),
+  deadRows: z.array(deadRowView),
   nextCursor: z.string().nullable(),
 })
 const deadRowDetail = deadRowView.extend({
-  payload: z.string(),
+  payload: z.unknown(),
   headers: z.record(z.string(), z.string()),
+  waitingBehind: z.int(),
+  waitsFor: z.int().nullable(),
 })
+const settled = z.looseObject({ followers: z.int() })
 
 const theRow = { row: requiredText('ROW', 'DATABASE/TRANSPORT/ID, as `outbox dead` shows it') }
 
@@ -47,11 +52,11 @@ const dead = command({
       { query },
     )
     const table = formatTable(
-      body.rows,
+      body.deadRows,
       [
         ['ROW', nameOf],
         ['STATUS', (row) => row.status],
-        ['AGE', (row) => age(row.diedAt)],
+        ['AGE', (row) => age(row.movedAt)],
         ['TYPE', (row) => row.type],
         ['KEY', (row) => row.key],
         ['DESTINATION', (row) => row.destination],
@@ -61,7 +66,7 @@ const dead = command({
     )
     return {
       document,
-      text: body.rows.length === 0 ? 'no dead rows' : withNext(table, body.nextCursor),
+      text: body.deadRows.length === 0 ? 'no dead rows' : withNext(table, body.nextCursor),
     }
   },
 })
@@ -87,10 +92,12 @@ const show = command({
           ['key', body.key],
           ['destination', body.destination],
           ['error', errorOf(body)],
-          ['since', body.diedAt],
+          ['since', body.movedAt],
+          ['waiting behind', body.waitingBehind],
+          ['waits for', body.waitsFor],
         ]) +
         formatSection('headers', formatFields(Object.entries(body.headers))) +
-        formatSection('payload', pretty(body.payload)),
+        formatSection('payload', JSON.stringify(body.payload, null, 2)),
     }
   },
 })
@@ -108,10 +115,14 @@ const putBack = command({
   run: async (context, { row }, { payload, file, by = context.terminal.user, why }) => {
     const path = `${pathOfRow(row, 'outbox put-back')}/put-back`
     const repaired = await payloadOf(context, payload, file)
-    const { document } = await context.client('outbox-relay').request(z.unknown(), 'POST', path, {
+    const answer = await context.client('outbox-relay').request(settled, 'POST', path, {
       body: { ...(repaired !== undefined && { payload: repaired }), by, why },
     })
-    return { document: document ?? null, text: `${row} is back in the outbox` }
+    const { followers } = answer.body
+    return {
+      document: answer.document,
+      text: `${row} is back in the outbox, and ${followers} rows that waited behind it`,
+    }
   },
 })
 
@@ -122,10 +133,10 @@ const discard = command({
   options: onRecord,
   run: async ({ client, terminal }, { row }, { by = terminal.user, why }) => {
     const path = `${pathOfRow(row, 'outbox discard')}/discard`
-    const { document } = await client('outbox-relay').request(z.unknown(), 'POST', path, {
+    const { body, document } = await client('outbox-relay').request(settled, 'POST', path, {
       body: { by, why },
     })
-    return { document: document ?? null, text: `${row} is given up` }
+    return { document, text: `${row} is given up, and ${body.followers} rows behind it go on` }
   },
 })
 
@@ -136,8 +147,8 @@ function nameOf({ database, transport, id }: DeadRowView): string {
   return `${database}/${transport}/${id}`
 }
 
-function errorOf({ error }: DeadRowView): string | null {
-  return error === null ? null : `${error.code}: ${error.message}`
+function errorOf({ errorCode, errorMessage }: DeadRowView): string | null {
+  return errorCode === null ? null : `${errorCode}: ${errorMessage ?? ''}`
 }
 
 function pathOfRow(row: string, name: string): string {

@@ -13,18 +13,23 @@ const row = {
   destination: 'edp.order.events',
   key: 'order-1',
   type: 'order.placed.v1',
-  error: { code: 'message-too-large', message: 'too large' },
-  diedAt: '2026-01-31T10:00:00.000Z',
+  errorCode: 'message-too-large',
+  errorMessage: 'too large',
+  payloadBytes: 21,
+  createdAt: '2026-01-31T10:00:00.000Z',
+  movedAt: '2026-01-31T10:00:00.000Z',
 }
 const onRecord = { by: z.string().min(1), why: z.string().min(1) }
 
 /** A server with the routes and strict bodies that outbox-relay is specified to have. */
 const serveSpecifiedRelay = () =>
   serve((app) => {
-    app.get('/dead-rows', () => ({ rows: [row], nextCursor: null }))
+    app.get('/dead-rows', () => ({ deadRows: [row], nextCursor: null }))
     app.get('/dead-rows/:database/:transport/:id', () => ({
       ...row,
-      payload: '{"orderId":"order-1"}',
+      payload: { orderId: 'order-1' },
+      waitingBehind: 3,
+      waitsFor: null,
       headers: { ce_type: 'order.placed.v1' },
     }))
     app.route({
@@ -36,13 +41,13 @@ const serveSpecifiedRelay = () =>
           ...onRecord,
         }),
       },
-      handler: () => ({ returned: 3 }),
+      handler: () => ({ outcome: 'put-back', followers: 3 }),
     })
     app.route({
       method: 'POST',
       url: '/dead-rows/:database/:transport/:id/discard',
       schema: { body: z.strictObject(onRecord) },
-      handler: () => ({ returned: 2 }),
+      handler: () => ({ outcome: 'discarded', followers: 2 }),
     })
   })
 

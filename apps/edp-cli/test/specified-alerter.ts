@@ -83,12 +83,18 @@ export function serveSpecifiedAlerter(progress: Progress = []): Promise<Served> 
       handler: () => ({
         alerts: [
           {
-            alertId: 'alert-1',
-            status: 'firing',
+            alertId: 1,
+            dedupKey: 'edp/group-1',
+            rule: 'dead-letter-group',
+            source: 'letters',
             severity: 'critical',
-            name: 'dead-letters',
+            status: 'firing',
             summary: '3 open letters of inventory-service.kafka',
-            startedAt: '2026-01-31T10:00:00.000Z',
+            labels: {},
+            path: '/groups/group-1',
+            runbook: 'dead-letters.md',
+            startsAt: '2026-01-31T10:00:00.000Z',
+            endsAt: null,
           },
         ],
         nextCursor: null,
