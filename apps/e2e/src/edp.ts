@@ -26,7 +26,8 @@ export function createEdp({ apps }: System): Edp {
   return {
     run: async (...words) => {
       const { stdout } = await execute(process.execPath, [main, ...words, '--json'], { env })
-      return JSON.parse(stdout)
+      const document: unknown = JSON.parse(stdout)
+      return document
     },
   }
 }

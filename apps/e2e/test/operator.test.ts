@@ -96,30 +96,6 @@ describe.each(coordinations)('a person with the command line, %s', (coordination
     expect((await context.api.order(order.orderId)).status).toBe('confirmed')
   })
 
-  it('repairs a message that could not be published, and the order ends', async () => {
-    const context = contextOf(coordination)
-    const sku = await makeProduct(context, 5)
-    // Larger than a broker takes, and twice as large as a payload may be.
-    const rollBack = await deployFaultyRelease(context.ordersDatabaseUrl, sku, {
-      bloatedToBytes: 3_000_000,
-    })
-    const order = await place(context, 'tok_ok', [{ sku, quantity: 2 }])
-    const row = await untilFound(async () => {
-      const found = deadRows.parse(await edp.run('outbox', 'dead', '--status', 'dead'))
-      const [first] = found.deadRows
-      return first && `${first.database}/${first.transport}/${first.id}`
-    })
-    await rollBack()
-    const payload = z
-      .record(z.string(), z.unknown())
-      .parse(deadRow.parse(await edp.run('outbox', 'show', row)).payload)
-    const { padding: _bug, ...repaired } = payload
-    await edp.run('outbox', 'put-back', row, '--payload', JSON.stringify(repaired), ...why)
-    await untilAllEnded(context, [order])
-    expect(deadRows.parse(await edp.run('outbox', 'dead')).deadRows).toEqual([])
-    expect((await context.api.order(order.orderId)).status).toBe('confirmed')
-  })
-
   it('has a refund that failed for good made again', async () => {
     const context = contextOf(coordination)
     const sku = await makeProduct(context, 5)
@@ -142,6 +118,30 @@ describe.each(coordinations)('a person with the command line, %s', (coordination
       return letters.parse(open).letters.length
     })
   })
+})
+
+it('a person with the command line repairs a message that could not be published, and the order ends', async () => {
+  const context = contextOf('choreographed')
+  const sku = await makeProduct(context, 5)
+  // Larger than a broker takes, and twice as large as a payload may be.
+  const rollBack = await deployFaultyRelease(context.ordersDatabaseUrl, sku, {
+    bloatedToBytes: 3_000_000,
+  })
+  const order = await place(context, 'tok_ok', [{ sku, quantity: 2 }])
+  const row = await untilFound(async () => {
+    const found = deadRows.parse(await edp.run('outbox', 'dead', '--status', 'dead'))
+    const [first] = found.deadRows
+    return first && `${first.database}/${first.transport}/${first.id}`
+  })
+  await rollBack()
+  const payload = z
+    .record(z.string(), z.unknown())
+    .parse(deadRow.parse(await edp.run('outbox', 'show', row)).payload)
+  const { padding: _bug, ...repaired } = payload
+  await edp.run('outbox', 'put-back', row, '--payload', JSON.stringify(repaired), ...why)
+  await untilAllEnded(context, [order])
+  expect(deadRows.parse(await edp.run('outbox', 'dead')).deadRows).toEqual([])
+  expect((await context.api.order(order.orderId)).status).toBe('confirmed')
 })
 
 async function untilFound(find: () => Promise<string | undefined>): Promise<string> {
