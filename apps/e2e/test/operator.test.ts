@@ -75,8 +75,8 @@ describe.each(coordinations)('a person with the command line, %s', (coordination
     const groupId = await untilFound(async () => {
       const firing = alerts.parse(await edp.run('alerts', 'list', '--status', 'firing')).alerts
       const open = groups.parse(await edp.run('groups', 'list', '--status', 'open')).groups
-      const alerted = firing.map(({ path }) => path)
-      return open.find((one) => alerted.includes(`/groups/${one.groupId}`))?.groupId
+      const alerted = new Set(firing.map(({ path }) => path))
+      return open.find((one) => alerted.has(`/groups/${one.groupId}`))?.groupId
     })
     const { content } = letter.parse(await edp.run('letters', 'show', letterId))
     const corrected = content.body.replace('"two"', '2')
@@ -117,6 +117,7 @@ describe.each(coordinations)('a person with the command line, %s', (coordination
       const open = await edp.run('letters', 'list', '--key', order.orderId, '--status', 'open')
       return letters.parse(open).letters.length
     })
+    expect((await context.api.order(order.orderId)).status).toBe('cancelled')
   })
 })
 
