@@ -3,6 +3,7 @@ import { bigint, check, index, integer, pgTable, text, timestamp, uuid } from 'd
 import type { PaymentStatus } from '../domain/payment.ts'
 
 export { inbox } from '@edp/idempotency'
+export { consumerRun, parkedMessage } from '@edp/messaging'
 export { outbox, outboxDead, outboxLease } from '@edp/outbox'
 export { stepLedger } from '@edp/saga/participant'
 
