@@ -7,6 +7,7 @@ import { createPaymentQueries } from './db/payment-queries.ts'
 import { openPaymentMetrics } from './due-payments.ts'
 import { routes } from './http.ts'
 import { createPaymentWork, serviceName as name } from './payment-work.ts'
+import { refundDueWork } from './retry-refund.ts'
 
 // Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
 const inboxRetentionDays = 8
@@ -36,7 +37,8 @@ export async function createService(
     host: config.HTTP_HOST,
     port: config.HTTP_PORT,
   })
-  await http.app.register(routes, { queries })
+  const { dueNow } = work
+  await http.app.register(routes, { queries, database, dueNow, logger })
   const upkeep = createInboxUpkeep({
     database,
     logger,
@@ -47,6 +49,7 @@ export async function createService(
   const intake = createIntake({
     service: name,
     consumers: [work.kafka, work.rabbitmq],
+    dueWork: [refundDueWork(dueNow)],
     database,
     namespace,
     logger,

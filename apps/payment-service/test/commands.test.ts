@@ -214,7 +214,7 @@ test('facts of the other style are ignored, and a command of it is a dead letter
   )
   expect(await world.payment(orderId)).toBeUndefined()
   expect(await world.sent(orderId)).toEqual([])
-  const [letter] = await world.sent(asCommand.id)
+  const [letter] = await world.said(asCommand.id)
   expect(letter).toMatchObject({
     type: 'message.dead-lettered.v1',
     body: { consumer: 'payment-service.rabbitmq', reason: 'unknown-type', key: orderId },
