@@ -109,7 +109,10 @@ describe.each(coordinations)('a person with the command line, %s', (coordination
         const waiting = await edp.run('sagas', 'list', '--status', 'needs_human')
         return sagas.parse(waiting).sagas.find((one) => one.sagaId === order.orderId)?.sagaId
       })
-      await edp.run('sagas', 'retry', sagaId, ...why)
+      // It goes on asking by itself meanwhile, so the refund may be made before the person has said so.
+      await edp.run('sagas', 'retry', sagaId, ...why).catch((error: unknown) => {
+        expect(String(error)).toContain('Cannot retry this saga: ended')
+      })
     }
     await untilAllEnded(context, [order])
     // Its letter needs nobody any more: the refund itself has told so.

@@ -136,20 +136,46 @@ interface Intervention {
   readonly why: string
 }
 
+/** The saga goes on by itself (its timer sends again) between the reading and the acting: then it is read once more. */
+const readsMax = 5
+
 async function intervene(context: Context, saga: string, options: Intervention): Promise<Output> {
-  const { verb, version, by = context.terminal.user, why } = options
-  const etag = version === undefined ? await currentEtag(context, saga) : `"${version}"`
-  const { body, document } = await context
-    .client('order-service')
-    .request(sagaView, 'POST', pathOf`/sagas/${saga}/${verb}`, {
-      headers: { 'if-match': etag },
-      body: { actor: by, reason: why },
-    })
+  const { version } = options
+  if (version !== undefined) return await act(context, saga, `"${version}"`, options)
+  const seen = await readSaga(context, saga)
+  for (let reads = 1, now = seen; ; reads += 1) {
+    try {
+      return await act(context, saga, etagOf(now.headers), options)
+    } catch (error) {
+      const hasChanged = error instanceof CommandFailed && error.problem?.status === 412
+      if (!hasChanged || reads === readsMax) throw error
+      now = await readSaga(context, saga)
+      if (placeOf(now.body) !== placeOf(seen.body)) throw error
+    }
+  }
+}
+
+async function act(
+  { client, terminal }: Context,
+  saga: string,
+  etag: string,
+  { verb, by = terminal.user, why }: Intervention,
+): Promise<Output> {
+  const path = pathOf`/sagas/${saga}/${verb}`
+  const { body, document } = await client('order-service').request(sagaView, 'POST', path, {
+    headers: { 'if-match': etag },
+    body: { actor: by, reason: why },
+  })
   return { document, text: describeSaga(body) }
 }
 
-async function currentEtag(context: Context, saga: string): Promise<string> {
-  const etag = (await readSaga(context, saga)).headers.get('etag')
+/** Where a saga is, but for how often it has tried. */
+function placeOf({ status, step, direction }: SagaView): string {
+  return JSON.stringify([status, step, direction])
+}
+
+function etagOf(headers: Headers): string {
+  const etag = headers.get('etag')
   if (etag === null) throw new CommandFailed('order-service told no version (ETag) of the saga')
   return etag
 }

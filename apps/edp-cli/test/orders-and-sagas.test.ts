@@ -148,6 +148,30 @@ describe('sagas', () => {
     ])
   })
 
+  it.each([
+    { what: 'reads again and acts when only its timer came between', then: saga, code: 0 },
+    {
+      what: 'does not act on a saga that has gone on',
+      then: { ...saga, step: 'reserve' },
+      code: 1,
+    },
+  ])('$what', async ({ then, code }) => {
+    let reads = 0
+    await using orders = await serve((app) => {
+      app.get('/sagas/:id', (_request, reply) => {
+        reads += 1
+        return reply.header('etag', `"${6 + reads}"`).send(reads === 1 ? saga : then)
+      })
+      app.post('/sagas/:id/retry', (request) => {
+        if (request.headers['if-match'] === '"8"') return saga
+        throw problem(412, 'saga-changed', 'The saga is at version 8 by now.')
+      })
+    })
+    const words = ['sagas', 'retry', 'order-1', '--why', 'bank mended', '--url', orders.url]
+    expect(await edp(words)).toMatchObject({ code })
+    expect(reads).toBe(2)
+  })
+
   it('lists those that were started before a time ago', async () => {
     await using orders = await serve((app) => {
       app.get('/sagas', () => ({ sagas: [saga], nextCursor: null }))
