@@ -236,7 +236,8 @@ export function textHeaders(
   for (const name in headers) {
     const value = headers[name]
     const last = Array.isArray(value) ? value.at(-1) : value
-    if (last !== undefined && last !== null) texts[name] = typeof last === 'string' ? last : last.toString()
+    if (last !== undefined && last !== null)
+      texts[name] = typeof last === 'string' ? last : last.toString()
   }
   return texts
 }
