@@ -1,6 +1,7 @@
 import { createInboxUpkeep } from '@edp/idempotency'
 import { createLifecycle, type Lifecycle, openDatabase, type ServiceProcess } from '@edp/runtime'
 import { createHttpServer } from '@edp/runtime/http'
+import { createAlerting } from './alerts/alerting.ts'
 import type { Config } from './config.ts'
 import { serviceName } from './service-name.ts'
 
@@ -28,13 +29,15 @@ export async function createService(
     host: config.HTTP_HOST,
     port: config.HTTP_PORT,
   })
+  const alerting = createAlerting({ settings: config, database, logger, health })
+  await alerting.register(http.app)
   const upkeep = createInboxUpkeep({
     database,
     logger,
     health,
     retentionDays: inboxRetentionDays,
   })
-  const lifecycle = createLifecycle([database.component, upkeep, http.component], {
+  const lifecycle = createLifecycle([database.component, upkeep, alerting, http.component], {
     logger,
     shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS,
   })
