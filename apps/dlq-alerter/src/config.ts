@@ -1,5 +1,6 @@
 import { databaseConfig, kafkaConfig, processConfig, rabbitmqConfig } from '@edp/runtime'
 import { z } from 'zod'
+import { alertingConfig } from './alerts/settings.ts'
 
 /** The environment of the service. */
 export const config = z.object({
@@ -7,5 +8,6 @@ export const config = z.object({
   ...databaseConfig,
   ...kafkaConfig,
   ...rabbitmqConfig,
+  ...alertingConfig,
 })
 export type Config = z.infer<typeof config>

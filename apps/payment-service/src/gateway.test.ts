@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { once } from 'node:events'
 import { afterEach, describe, expect, test } from 'vitest'
 import { request } from './domain/payment.ts'
-import { createGateway, type Gateway, parseRetryAfter } from './gateway.ts'
+import { createGateway, type Gateway } from './gateway.ts'
 
 const cause = {
   messageId: 'm-1',
@@ -134,14 +134,4 @@ describe('a void', () => {
     expect(await gateway.void(payment)).toEqual(expected)
     expect(url).toBe('/charges/order-1%2Fcharge%2Fdo/void')
   })
-})
-
-test.each([
-  ['5', 5000],
-  ['Thu, 01 Jan 1970 00:00:09 GMT', 8000],
-  ['Thu, 01 Jan 1970 00:00:00 GMT', 0],
-  ['soon', undefined],
-  [undefined, undefined],
-])('Retry-After %s is %s ms', (header, expected) => {
-  expect(parseRetryAfter(header, 1000)).toBe(expected)
 })

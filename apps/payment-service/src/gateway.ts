@@ -1,3 +1,4 @@
+import { parseRetryAfter } from '@edp/runtime'
 import { type Dispatcher, errors, Pool } from 'undici'
 import { z } from 'zod'
 import { gatewayKey } from './charge-step.ts'
@@ -115,14 +116,6 @@ function unknown({ status, retryAfter }: HttpAnswer): Unknown {
     reason: `http-${status}`,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   }
-}
-
-/** Retry-After is a number of seconds or a date; undefined when it is neither. */
-export function parseRetryAfter(header: string | undefined, now: number): number | undefined {
-  if (header === undefined) return undefined
-  if (/^\d{1,9}$/.test(header)) return Number(header) * 1000
-  const at = Date.parse(header)
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now)
 }
 
 function parse<T>(schema: z.ZodType<T>, text: string): T | undefined {

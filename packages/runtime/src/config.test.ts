@@ -4,6 +4,7 @@ import {
   ConfigError,
   databaseConfig,
   describeConfig,
+  httpUrl,
   kafkaConfig,
   positiveInteger,
   processConfig,
@@ -88,9 +89,14 @@ test('an empty variable counts as not set', () => {
 test('no message shows a password or a secret', () => {
   const secrets = z.object({
     GATEWAY_TOKEN: positiveInteger,
+    SLACK_WEBHOOK_URL: httpUrl,
     DATABASE_URL: databaseConfig.DATABASE_URL,
   })
-  const env = { GATEWAY_TOKEN: 'hunter2', DATABASE_URL: 'mysql://root:hunter2@db/orders' }
+  const env = {
+    GATEWAY_TOKEN: 'hunter2',
+    SLACK_WEBHOOK_URL: 'hooks.example/hunter2',
+    DATABASE_URL: 'mysql://root:hunter2@db/orders',
+  }
   const { message } = configErrorOf(secrets, env)
   expect(message).not.toContain('hunter2')
   expect(message).toContain('mysql://root:***@db/orders')

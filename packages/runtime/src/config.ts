@@ -38,7 +38,7 @@ function describeIssue(
 
 function shown(variable: string, value: string | undefined): string {
   if (value === undefined) return 'but it is not set'
-  if (/PASSWORD|SECRET|TOKEN|CREDENTIAL|_KEY$/.test(variable)) return 'given (hidden)'
+  if (/PASSWORD|SECRET|TOKEN|CREDENTIAL|WEBHOOK|_KEY$/.test(variable)) return 'given (hidden)'
   return `given "${hidePasswords(value)}"`
 }
 

@@ -44,6 +44,7 @@ export {
   histogram,
   renderMetrics,
 } from './metrics.ts'
+export { parseRetryAfter } from './retry-after.ts'
 export { traceparentFrom } from './tracing.ts'
 export { ask } from './postgres/ask.ts'
 export { type Database, type DatabaseOptions, openDatabase } from './postgres/database.ts'

@@ -15,6 +15,7 @@ import type { Coordination, DeadLetterReason } from '@edp/event-schemas'
 
 export { inbox } from '@edp/idempotency'
 export { outbox, outboxDead, outboxLease } from '@edp/outbox'
+export { alertingLease, alerts, channelPauses, notifications } from '../alerts/tables.ts'
 
 const at = () => timestamp({ withTimezone: true })
 

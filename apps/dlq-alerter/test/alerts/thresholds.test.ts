@@ -1,0 +1,152 @@
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import { createLogger } from '@edp/runtime'
+import { stack, uniqueNamespace, waitFor } from '@edp/testkit'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { createSourceWatch, metricsSource, rabbitmqSource } from '../../src/alerts/sources.ts'
+import { createWorld, type World } from './world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await createWorld()
+})
+afterAll(() => world.close())
+afterEach(() => world.clear())
+
+/** A page of metrics that a test changes. */
+async function metricsPage(text: string) {
+  let page = text
+  let server: Server
+  let port = 0
+  const open = async (): Promise<void> => {
+    server = createServer((_request, response) => response.end(page))
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    if (address !== null && typeof address !== 'string') port = address.port
+  }
+  await open()
+  return {
+    urls: JSON.stringify({ 'a-service': `http://127.0.0.1:${port}/metrics` }),
+    show(next: string) {
+      page = next
+    },
+    open,
+    async close() {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    },
+  }
+}
+
+const age = (seconds: number): string =>
+  `edp_outbox_oldest_pending_seconds{database="orders",transport="kafka"} ${seconds}`
+
+test('a figure above its bound for long enough is told, and when it is below it again', async () => {
+  const page = await metricsPage(age(61))
+  await world.start({ METRICS_URLS: page.urls })
+  await world.untilTold('firing outbox-age')
+  expect(world.receiver.received.at(-1)?.summary).toBe(
+    'The oldest row in the outbox of orders for kafka has waited for 61 s (bound 60 s)',
+  )
+  page.show(age(59))
+  await world.untilTold('firing outbox-age', 'resolved outbox-age')
+  await page.close()
+})
+
+test('a source that cannot be read is told, its alerts stay, and both end when it answers well', async () => {
+  const page = await metricsPage(age(100))
+  await world.start({ METRICS_URLS: page.urls })
+  await world.untilTold('firing outbox-age')
+  await page.close()
+  await world.untilTold('firing outbox-age', 'firing source-unreadable')
+  const live = await world.db.query("select rule from alerts where status = 'firing' order by rule")
+  expect(live).toEqual([{ rule: 'outbox-age' }, { rule: 'source-unreadable' }])
+  page.show(age(0))
+  await page.open()
+  await world.untilTold(
+    'firing outbox-age',
+    'firing source-unreadable',
+    'resolved outbox-age',
+    'resolved source-unreadable',
+  )
+  await page.close()
+})
+
+test('a page that hangs does not hold up the others, nor the letters', async () => {
+  const hanging = createServer(() => undefined)
+  hanging.listen(0, '127.0.0.1')
+  await once(hanging, 'listening')
+  const address = hanging.address()
+  const port = address !== null && typeof address !== 'string' ? address.port : 0
+  const page = await metricsPage(age(1))
+  const watch = createSourceWatch({
+    sources: [
+      metricsSource('hangs', `http://127.0.0.1:${port}`, new Set()),
+      metricsSource('answers', JSON.parse(page.urls)['a-service'], new Set()),
+    ],
+    intervalMs: 10,
+    timeoutMs: 200,
+    logger: createLogger('test', 'silent'),
+  })
+  expect(watch.readings().map(({ kind }) => kind)).toEqual(['unread', 'unread'])
+  await watch.loop.start()
+  const readings = await waitFor(() => watch.readings(), {
+    message: 'both have been tried',
+    until: (all) => all.every(({ kind }) => kind !== 'unread'),
+  })
+  expect(readings).toEqual([
+    { source: 'hangs', kind: 'unreadable', error: 'timed out' },
+    { source: 'answers', kind: 'read', samples: [] },
+  ])
+  await watch.loop.stop()
+  hanging.close()
+  hanging.closeAllConnections()
+  await page.close()
+})
+
+test("the depth of the namespace's queues is read from RabbitMQ", async () => {
+  const namespace = uniqueNamespace()
+  const amqpUrl = stack().rabbitmqUrl
+  const { username, password } = new URL(amqpUrl)
+  const url = 'http://127.0.0.1:7673'
+  const api = async (method: string, path: string, body?: unknown): Promise<void> => {
+    const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+    const response = await fetch(`${url}/api/${path}`, {
+      method,
+      headers: { authorization },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    })
+    if (!response.ok) throw new Error(`${path}: ${response.status}`)
+  }
+  const queue = `${namespace}.dlq`
+  await api('PUT', `queues/%2F/${queue}`, {
+    durable: true,
+    arguments: { 'x-queue-type': 'quorum' },
+  })
+  try {
+    for (const payload of ['a', 'b', 'c']) {
+      const message = { routing_key: queue, payload, payload_encoding: 'string', properties: {} }
+      await api('POST', 'exchanges/%2F/amq.default/publish', message)
+    }
+    const source = rabbitmqSource({ url, amqpUrl, namespace })
+    const samples = await waitFor(() => source.read(AbortSignal.timeout(3000)), {
+      message: 'the count of the queue, which RabbitMQ samples every five seconds',
+      timeoutMs: 20_000,
+      until: ([sample]) => sample?.value === 3,
+    })
+    expect(samples).toEqual([{ name: 'rabbitmq_queue_messages', labels: { queue }, value: 3 }])
+  } finally {
+    await api('DELETE', `queues/%2F/${queue}`)
+  }
+})
+
+test('RabbitMQ that refuses the password is not an empty broker', async () => {
+  const source = rabbitmqSource({
+    url: 'http://127.0.0.1:7673',
+    amqpUrl: 'amqp://nobody:wrong@127.0.0.1:7672',
+    namespace: 'edp',
+  })
+  await expect(source.read(AbortSignal.timeout(3000))).rejects.toThrow('HTTP 401')
+})
