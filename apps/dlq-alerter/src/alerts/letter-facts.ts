@@ -6,7 +6,7 @@ import type { LetterFacts } from './letter-conditions.ts'
 const groupsReadMax = 10_000
 
 const groupRow = z.object({
-  group_id: z.uuid(),
+  group_id: z.string(),
   consumer: z.string(),
   type: z.string().nullable(),
   reason: z.string(),
