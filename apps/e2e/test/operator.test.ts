@@ -29,7 +29,9 @@ const letter = z.looseObject({
   content: z.looseObject({ body: z.string() }),
   history: z.array(z.looseObject({ by: z.string() })),
 })
-const group = z.looseObject({ open: z.int(), redriving: z.int(), resolved: z.int() })
+const group = z.object({
+  group: z.looseObject({ open: z.int(), redriving: z.int(), resolved: z.int() }),
+})
 const deadRows = z.object({
   deadRows: z.array(
     z.looseObject({ database: z.string(), transport: z.string(), id: z.int(), status: z.string() }),
@@ -88,7 +90,7 @@ describe.each(coordinations)('a person with the command line, %s', (coordination
     })
     const { history } = letter.parse(await edp.run('letters', 'show', letterId))
     expect(history.map(({ by }) => by)).toContain('grace')
-    expect(group.parse(await edp.run('groups', 'show', groupId))).toMatchObject({
+    expect(group.parse(await edp.run('groups', 'show', groupId)).group).toMatchObject({
       open: 0,
       redriving: 0,
       resolved: 1,

@@ -58,7 +58,11 @@ describe('redrives, against a server that answers as dlq-alerter is specified to
 
   it('with --json is one document: how it ended', async () => {
     const { out } = await redrive([running, done], 'letter-1', '--json')
-    expect(JSON.parse(out)).toMatchObject({ redriveId: 'redrive-1', state: 'done', resolved: 4 })
+    expect(JSON.parse(out)).toMatchObject({
+      redriveId: 'redrive-1',
+      state: 'done',
+      progress: { resolved: 4 },
+    })
   })
 
   it('is not waited for with --detach', async () => {

@@ -154,11 +154,7 @@ function addRedriveRoutes(app: App, progress: Progress): void {
   const show = (state: string, sent: number, resolved: number, failed: number) => ({
     redriveId: 'redrive-1',
     state,
-    selected: 4,
-    sent,
-    resolved,
-    failed,
-    pending: 4 - resolved - failed,
+    progress: { selected: 4, sent, resolved, failed, pending: 4 - sent, skipped: 0 },
     by: 'ada',
     why: 'mended',
     createdAt: '2026-01-31T10:00:00.000Z',
