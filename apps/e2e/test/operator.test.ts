@@ -113,7 +113,7 @@ describe.each(coordinations)('a person with the command line, %s', (coordination
       })
       // It goes on asking by itself meanwhile, so the refund may be made before the person has said so.
       await edp.run('sagas', 'retry', sagaId, ...why).catch((error: unknown) => {
-        expect(String(error)).toContain('Cannot retry this saga: ended')
+        if (!String(error).includes('Cannot retry this saga: ended')) throw error
       })
     }
     await untilAllEnded(context, [order])

@@ -149,18 +149,18 @@ describe('sagas', () => {
   })
 
   it.each([
-    { what: 'reads again and acts when only its timer came between', then: saga, code: 0 },
+    { what: 'reads again and acts when only its timer came between', later: saga, code: 0 },
     {
       what: 'does not act on a saga that has gone on',
-      then: { ...saga, step: 'reserve' },
+      later: { ...saga, step: 'reserve' },
       code: 1,
     },
-  ])('$what', async ({ then, code }) => {
+  ])('$what', async ({ later, code }) => {
     let reads = 0
     await using orders = await serve((app) => {
       app.get('/sagas/:id', (_request, reply) => {
         reads += 1
-        return reply.header('etag', `"${6 + reads}"`).send(reads === 1 ? saga : then)
+        return reply.header('etag', `"${6 + reads}"`).send(reads === 1 ? saga : later)
       })
       app.post('/sagas/:id/retry', (request) => {
         if (request.headers['if-match'] === '"8"') return saga
