@@ -1,20 +1,30 @@
 import { createInboxUpkeep } from '@edp/idempotency'
+import { createKafkaConsumer, createRabbitConsumer } from '@edp/messaging'
 import { createLifecycle, type Lifecycle, openDatabase, type ServiceProcess } from '@edp/runtime'
 import { createHttpServer } from '@edp/runtime/http'
 import { createAlerting } from './alerts/alerting.ts'
 import type { Config } from './config.ts'
+import { kafkaConsumer, rabbitmqConsumer } from './consumers.ts'
+import { openReads } from './db/reads.ts'
+import { addRoutes } from './http.ts'
+import { createIngest } from './ingest.ts'
+import { createRedriveLoop } from './send-redrives.ts'
 import { serviceName } from './service-name.ts'
 
 // Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
 const inboxRetentionDays = 8
 // Two transactions at a time for each consumer, and room for HTTP, the loops and the upkeep.
 const poolMax = 8
+// A letter has up to 64 KiB of body, a dead message of RabbitMQ all of it: what shares a transaction is bounded.
+const kafkaBatchMax = 250
+const rabbitmqBatchMax = 50
 
 /** The service: a consumer for each broker, one HTTP server, one database. Tests build it with this too. */
 export async function createService(
   config: Config,
-  { logger, health }: ServiceProcess,
+  { logger, health, fatal }: ServiceProcess,
 ): Promise<Lifecycle & { url(): string }> {
+  const namespace = config.MESSAGING_NAMESPACE
   const database = openDatabase({
     url: config.DATABASE_URL,
     applicationName: serviceName,
@@ -37,7 +47,43 @@ export async function createService(
     health,
     retentionDays: inboxRetentionDays,
   })
-  const lifecycle = createLifecycle([database.component, upkeep, alerting, http.component], {
+  const redriving = createRedriveLoop({ database, namespace, logger })
+  health.register(redriving.name, () => redriving.report())
+  addRoutes(http.app, {
+    database,
+    namespace,
+    reads: openReads(database.reads),
+    onRedrive: () => redriving.poke(),
+  })
+  const ingestOf = (consumer: string) =>
+    createIngest({
+      consumer,
+      namespace,
+      database,
+      logger,
+      inboxRetentionDays,
+      onRedriveEnd: () => redriving.poke(),
+    })
+  const shared = { namespace, logger, health, onCrash: fatal }
+  const kafka = createKafkaConsumer({
+    ...shared,
+    brokers: config.KAFKA_BROKERS,
+    clientId: serviceName,
+    consumer: kafkaConsumer,
+    pipeline: ingestOf(kafkaConsumer.name),
+    batchMessagesMax: kafkaBatchMax,
+  })
+  const rabbitmq = createRabbitConsumer({
+    ...shared,
+    url: config.RABBITMQ_URL,
+    consumer: rabbitmqConsumer,
+    pipeline: ingestOf(rabbitmqConsumer.name),
+    batchMessagesMax: rabbitmqBatchMax,
+    headers: 'all',
+  })
+  const work = [upkeep, redriving, alerting]
+  const components = [database.component, ...work, http.component, kafka, rabbitmq]
+  const lifecycle = createLifecycle(components, {
     logger,
     shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS,
   })

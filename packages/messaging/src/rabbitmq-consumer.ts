@@ -1,6 +1,7 @@
 import type { Component } from '@edp/runtime'
 import { createConsumerSessions } from './consumer-sessions.ts'
 import { connectToRabbit } from './rabbitmq-connection.ts'
+import type { HeaderChoice } from './rabbitmq-message.ts'
 import { RabbitSession } from './rabbitmq-session.ts'
 import { type ConsumerOptions, queuesOf } from './subscription.ts'
 
@@ -13,6 +14,8 @@ export interface RabbitConsumerOptions extends ConsumerOptions {
    * batch is here when one ends.
    */
   prefetchMax?: number
+  /** `all` also has the broker's own (`x-death`), and those that are not text as JSON; default: the text ones of the message. */
+  headers?: HeaderChoice
 }
 
 /** AMQP counts them in 16 bits, and 0 means without end. */
@@ -44,6 +47,7 @@ export function createRabbitConsumer(options: RabbitConsumerOptions): Component 
         queues,
         name,
         prefetchMax,
+        ...(options.headers && { headers: options.headers }),
         lane,
         stallMs,
       }),

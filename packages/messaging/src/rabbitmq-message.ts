@@ -1,14 +1,20 @@
 import type { ConsumeMessage, MessageProperties } from 'amqplib'
 import type { IncomingMessage } from './read-message.ts'
 
+/** Which headers of a delivery its consumer gets. */
+export type HeaderChoice = 'of-the-message' | 'all'
+
 /** A delivery as the pipeline takes it. The consumer's tag is the name of its queue. */
-export function incomingMessage({ fields, properties, content }: ConsumeMessage): IncomingMessage {
+export function incomingMessage(
+  { fields, properties, content }: ConsumeMessage,
+  headers: HeaderChoice = 'of-the-message',
+): IncomingMessage {
   const messageId: unknown = properties.messageId
   const name = typeof messageId === 'string' ? messageId : `delivery-${fields.deliveryTag}`
   return {
     transport: 'rabbitmq',
     position: `${fields.consumerTag}@${name}`,
-    headers: textHeaders(properties),
+    headers: headers === 'all' ? allHeaders(properties) : textHeaders(properties),
     body: content,
   }
 }
@@ -22,4 +28,21 @@ function textHeaders({ headers = {}, contentType }: MessageProperties): Record<s
   }
   if (typeof contentType === 'string') texts['content-type'] = contentType
   return texts
+}
+
+/** For who looks at dead messages: also what the broker says (`x-death`), and what is not text, as JSON. */
+function allHeaders({ headers = {}, contentType }: MessageProperties): Record<string, string> {
+  const texts: Record<string, string> = {}
+  for (const name in headers) {
+    const value: unknown = headers[name]
+    texts[name] = typeof value === 'string' ? value : jsonOf(value)
+  }
+  if (typeof contentType === 'string') texts['content-type'] = contentType
+  return texts
+}
+
+function jsonOf(value: unknown): string {
+  return JSON.stringify(value, (_name, part: unknown) =>
+    typeof part === 'bigint' ? part.toString() : part,
+  )
 }

@@ -3,7 +3,7 @@ import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib'
 import { AckWindow } from './ack-window.ts'
 import type { BatchLane } from './batch-lane.ts'
 import type { ConsumerSession } from './consumer-sessions.ts'
-import { incomingMessage } from './rabbitmq-message.ts'
+import { type HeaderChoice, incomingMessage } from './rabbitmq-message.ts'
 
 export interface RabbitSessionOptions {
   connect: () => Promise<ChannelModel>
@@ -12,6 +12,7 @@ export interface RabbitSessionOptions {
   name: string
   /** How many messages of each queue may be here and not acknowledged. */
   prefetchMax: number
+  headers?: HeaderChoice
   lane: Pick<BatchLane, 'take' | 'stop' | 'busy' | 'report'>
   stallMs: number
   /** How often the depth of the queues is asked for; default 5 s. */
@@ -154,7 +155,7 @@ export class RabbitSession implements ConsumerSession {
     const messages = this.#arrived
     this.#arrived = []
     void this.#options.lane.take({
-      messages: messages.map(incomingMessage),
+      messages: messages.map((message) => incomingMessage(message, this.#options.headers)),
       settle: (count) => {
         const last = this.#acks.settle(messages.slice(0, count))
         if (last) this.#acknowledge(last, { allUpTo: true })

@@ -68,7 +68,11 @@ test('two alerters that are processes tell every group once, also when one of th
   })
   const groups = Array.from({ length: 8 }, newGroupId)
   for (const groupId of groups.slice(0, 4)) await world.letters(groupId, 1)
-  await world.untilTold(firing, firing, firing, firing)
+  await waitFor(statuses, {
+    message: 'four are told, and recorded as such',
+    timeoutMs: 20_000,
+    until: (rows) => rows.filter(({ status }) => status === 'sent').length === 4,
+  })
   processes[0]?.child.kill('SIGKILL')
   for (const groupId of groups.slice(4)) await world.letters(groupId, 1)
   await waitFor(() => new Set(world.receiver.received.map(({ group }) => group)).size, {
