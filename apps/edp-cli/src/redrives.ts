@@ -9,11 +9,16 @@ import { age, formatFields, formatTable } from './table.ts'
 const redriveView = z.looseObject({
   redriveId: z.string(),
   state: z.enum(['running', 'paused', 'done', 'cancelled']),
-  selected: z.int(),
-  sent: z.int(),
-  resolved: z.int(),
-  failed: z.int(),
-  pending: z.int(),
+  ratePerSecond: z.int(),
+  canary: z.looseObject({ letters: z.int(), result: z.string() }),
+  progress: z.looseObject({
+    selected: z.int(),
+    pending: z.int(),
+    sent: z.int(),
+    resolved: z.int(),
+    failed: z.int(),
+    skipped: z.int(),
+  }),
   by: z.string(),
   why: z.string(),
   createdAt: z.string(),
@@ -45,10 +50,10 @@ const list = command({
         ['REDRIVE', (redrive) => redrive.redriveId],
         ['STATE', (redrive) => redrive.state],
         ['AGE', (redrive) => age(redrive.createdAt)],
-        ['OF', (redrive) => redrive.selected],
-        ['SENT', (redrive) => redrive.sent],
-        ['RESOLVED', (redrive) => redrive.resolved],
-        ['FAILED', (redrive) => redrive.failed],
+        ['OF', (redrive) => redrive.progress.selected],
+        ['SENT', (redrive) => redrive.progress.sent],
+        ['RESOLVED', (redrive) => redrive.progress.resolved],
+        ['FAILED', (redrive) => redrive.progress.failed],
         ['BY', (redrive) => redrive.by],
         ['WHY', (redrive) => redrive.why],
       ],
@@ -124,7 +129,7 @@ export async function followRedrive(context: Context, redriveId: string): Promis
     const ended = body.state !== 'running'
     if (overwrites && (ended || interrupted.aborted)) terminal.err('\n')
     if (ended) {
-      const failed = body.failed > 0 || body.state === 'paused'
+      const failed = body.progress.failed > 0 || body.state === 'paused'
       return { document, text: describeEnd(body), failed }
     }
     if (interrupted.aborted) return { document, text: describeLeft(redriveId) }
@@ -132,11 +137,13 @@ export async function followRedrive(context: Context, redriveId: string): Promis
   }
 }
 
-function progressOf({ sent, resolved, failed, selected, state }: RedriveView): string {
+function progressOf({ state, progress }: RedriveView): string {
+  const { sent, resolved, failed, selected } = progress
   return `${state}: sent ${sent}, resolved ${resolved}, failed ${failed} of ${selected}`
 }
 
-function describeEnd({ redriveId, state, failed, resolved, selected }: RedriveView): string {
+function describeEnd({ redriveId, state, progress }: RedriveView): string {
+  const { failed, resolved, selected } = progress
   switch (state) {
     case 'running':
     case 'done':
@@ -162,14 +169,18 @@ function describeLeft(redriveId: string): string {
 
 /** A redrive, for people. */
 export function describeRedrive(redrive: RedriveView): string {
+  const { progress, canary } = redrive
   return formatFields([
     ['redrive', redrive.redriveId],
     ['state', redrive.state],
-    ['letters', redrive.selected],
-    ['sent', redrive.sent],
-    ['resolved', redrive.resolved],
-    ['failed', redrive.failed],
-    ['pending', redrive.pending],
+    ['letters', progress.selected],
+    ['not sent yet', progress.pending],
+    ['sent', progress.sent],
+    ['resolved', progress.resolved],
+    ['failed', progress.failed],
+    ['skipped', progress.skipped],
+    ['first alone', canary.letters === 0 ? null : `${canary.letters}, ${canary.result}`],
+    ['at most', `${redrive.ratePerSecond}/s`],
     ['asked by', redrive.by],
     ['why', redrive.why],
     ['since', redrive.createdAt],
