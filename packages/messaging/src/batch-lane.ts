@@ -1,14 +1,6 @@
-import {
-  AppError,
-  classify,
-  fullJitter,
-  type HealthReport,
-  Linger,
-  type Logger,
-  sleep,
-} from '@edp/runtime'
+import { fullJitter, type HealthReport, Linger, type Logger, sleep } from '@edp/runtime'
 import type { Pipeline } from './pipeline.ts'
-import type { IncomingMessage } from './read-message.ts'
+import type { IncomingMessage } from './incoming-message.ts'
 
 /** What one partition or queue delivered at once, in its order. */
 export interface Delivery {
@@ -20,8 +12,6 @@ export interface Delivery {
 export interface BatchLaneOptions {
   pipeline: Pick<Pipeline, 'handle'>
   logger: Logger
-  /** Told once that a message can never be handled. The lane takes nothing more. */
-  onFailure: (error: AppError) => void
   /** The longest wait after a batch, in which the next one grows; 8 ms for each thousand messages a second. Default 15. */
   lingerMsMax?: number
   /** How many messages share a transaction; default 1000. What is more than that goes into two at a time. */
@@ -154,10 +144,7 @@ export class BatchLane {
           this.#pause = undefined
           return true
         } catch (error) {
-          if (classify(error) !== 'transient-everything') {
-            this.#fail(error)
-            return false
-          }
+          // Whatever it is: no message ends a consumer, and one that is acknowledged in passing would be lost.
           if (signal.aborted) return false
           const delayMs = fullJitter({ attempt, ...retryBackoff })
           this.#pause ??= { error, since: performance.now() }
@@ -169,17 +156,6 @@ export class BatchLane {
     } finally {
       this.#handlingSince = undefined
     }
-  }
-
-  #fail(error: unknown): void {
-    if (this.#stopped) return
-    this.#stopped = true
-    this.interrupt()
-    this.#options.onFailure(
-      error instanceof AppError
-        ? error
-        : new AppError('message-failed', reasonOf(error), { retry: 'permanent', cause: error }),
-    )
   }
 }
 

@@ -2,7 +2,7 @@ import { gauge, type HealthReport, type Logger } from '@edp/runtime'
 import type { Consumer as KafkajsConsumer, EachBatchPayload, IHeaders, Kafka } from 'kafkajs'
 import type { BatchLane } from './batch-lane.ts'
 import type { ConsumerSession } from './consumer-sessions.ts'
-import type { IncomingMessage } from './read-message.ts'
+import type { IncomingMessage } from './incoming-message.ts'
 
 export interface KafkaSessionOptions {
   kafka: Kafka
@@ -219,6 +219,7 @@ function incomingMessages(batch: EachBatchPayload['batch']): IncomingMessage[] {
     position: place + message.offset,
     headers: textHeaders(message.headers),
     body: message.value ?? empty,
+    recordedAtMs: Number(message.timestamp),
   }))
 }
 

@@ -1,5 +1,5 @@
 import type { ConsumeMessage, MessageProperties } from 'amqplib'
-import type { IncomingMessage } from './read-message.ts'
+import type { IncomingMessage } from './incoming-message.ts'
 
 /** A delivery as the pipeline takes it. The consumer's tag is the name of its queue. */
 export function incomingMessage({ fields, properties, content }: ConsumeMessage): IncomingMessage {
