@@ -9,6 +9,8 @@ import { age, formatFields, formatTable } from './table.ts'
 const redriveView = z.looseObject({
   redriveId: z.string(),
   state: z.enum(['running', 'paused', 'done', 'cancelled']),
+  ratePerSecond: z.int(),
+  canary: z.looseObject({ letters: z.int(), result: z.string() }),
   progress: z.looseObject({
     selected: z.int(),
     pending: z.int(),
@@ -167,15 +169,18 @@ function describeLeft(redriveId: string): string {
 
 /** A redrive, for people. */
 export function describeRedrive(redrive: RedriveView): string {
+  const { progress, canary } = redrive
   return formatFields([
     ['redrive', redrive.redriveId],
     ['state', redrive.state],
-    ['letters', redrive.progress.selected],
-    ['sent', redrive.progress.sent],
-    ['resolved', redrive.progress.resolved],
-    ['failed', redrive.progress.failed],
-    ['pending', redrive.progress.pending],
-    ['no longer open', redrive.progress.skipped],
+    ['letters', progress.selected],
+    ['not sent yet', progress.pending],
+    ['sent', progress.sent],
+    ['resolved', progress.resolved],
+    ['failed', progress.failed],
+    ['skipped', progress.skipped],
+    ['first alone', canary.letters === 0 ? null : `${canary.letters}, ${canary.result}`],
+    ['at most', `${redrive.ratePerSecond}/s`],
     ['asked by', redrive.by],
     ['why', redrive.why],
     ['since', redrive.createdAt],

@@ -27,6 +27,8 @@ export function letter(letterId: string, changes: Record<string, unknown> = {}) 
     status: 'open',
     outcome: null,
     waitingBehind: 3,
+    redriveId: null,
+    hasCorrectedBody: false,
     ...changes,
   }
 }
@@ -154,17 +156,22 @@ function addRedriveRoutes(app: App, progress: Progress): void {
   const show = (state: string, sent: number, resolved: number, failed: number) => ({
     redriveId: 'redrive-1',
     state,
-    progress: { selected: 4, sent, resolved, failed, pending: 4 - sent, skipped: 0 },
+    selection: {},
     by: 'ada',
     why: 'mended',
+    ratePerSecond: 50,
+    canary: { letters: 0, result: 'none' },
+    progress: { selected: 4, pending: 4 - sent, sent, resolved, failed, skipped: 0 },
     createdAt: '2026-01-31T10:00:00.000Z',
+    endedAt: null,
   })
   app.route({
     method: 'POST',
     url: '/redrives',
     schema: { body: redriveBody },
     handler: ({ body }, reply) => {
-      if (body.dryRun === true) return { count: 2, sample: [letter('letter-1')] }
+      if (body.dryRun === true)
+        return { selected: 2, notTakenBack: 1, sample: [letter('letter-1')] }
       if (body.selection.letters?.includes('letter-outbox') === true) {
         throw problem(409, 'not-redrivable', 'Put it back: `pnpm edp outbox put-back`.')
       }
