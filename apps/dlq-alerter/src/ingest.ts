@@ -31,8 +31,8 @@ export interface IngestOptions {
   readonly logger: Logger
   /** How far back the inbox remembers messages, as its upkeep is told. */
   readonly inboxRetentionDays: number
-  /** Told after a commit that ended letters of a redrive. */
-  readonly onRedriveEnd?: () => void
+  /** Told after a commit that changed letters: how many, and how many of them a redrive had sent. It must not throw. */
+  readonly onChange?: (changed: { readonly letters: number; readonly redriveEnds: number }) => void
   readonly now?: () => Date
 }
 
@@ -157,7 +157,8 @@ async function run(
   for (const { before, after } of result.outcome.letters) {
     if (!before) died.inc({ consumer: after.consumer, reason: after.failure.reason })
   }
-  if (result.outcome.redriveEnds.length > 0) options.onRedriveEnd?.()
+  const [letters, redriveEnds] = [result.outcome.letters.length, result.outcome.redriveEnds.length]
+  if (letters > 0) options.onChange?.({ letters, redriveEnds })
   await faultPoint('ingest.after-commit')
 }
 

@@ -13,6 +13,7 @@ import {
   faultPoint,
   type Logger,
   type Loop,
+  sleep,
   type Tx,
 } from '@edp/runtime'
 import { record } from './db/audit.ts'
@@ -38,7 +39,11 @@ export interface RedriveOptions {
   readonly now?: () => Date
 }
 
-const intervalMs = 100
+/** How often an idle process looks for a redrive that another one began. */
+const intervalMs = 1000
+/** How often one looks that had something to send within the last seconds. */
+const busyIntervalMs = 100
+const busyForMs = 3000
 /** How much of a second's letters is sent at once. */
 const sendsPerSecond = 5
 const lettersMax = 200
@@ -53,12 +58,17 @@ const sent = counter('edp_letters_redriven_total', 'Letters that were sent back'
  * twice. Poke it when a redrive begins or a letter of one has ended.
  */
 export function createRedriveLoop(options: RedriveOptions): Loop {
+  let steppedAt = Number.NEGATIVE_INFINITY
   return createLoop({
     name: 'redrives',
     intervalMs,
     logger: options.logger,
     work: async (signal) => {
-      while (!signal.aborted && (await sendNext(options)));
+      while (!signal.aborted) {
+        if (await sendNext(options)) steppedAt = performance.now()
+        else if (performance.now() - steppedAt > busyForMs) return
+        else await sleep(busyIntervalMs, signal).catch(() => undefined)
+      }
     },
   })
 }

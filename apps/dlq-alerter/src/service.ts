@@ -1,13 +1,19 @@
 import { createInboxUpkeep } from '@edp/idempotency'
-import { createKafkaConsumer, createRabbitConsumer } from '@edp/messaging'
-import { createLifecycle, type Lifecycle, openDatabase, type ServiceProcess } from '@edp/runtime'
+import { createKafkaConsumer, createRabbitConsumer, type Pipeline } from '@edp/messaging'
+import {
+  type Component,
+  createLifecycle,
+  type Lifecycle,
+  openDatabase,
+  type ServiceProcess,
+} from '@edp/runtime'
 import { createHttpServer } from '@edp/runtime/http'
 import { createAlerting } from './alerts/alerting.ts'
 import type { Config } from './config.ts'
 import { kafkaConsumer, rabbitmqConsumer } from './consumers.ts'
 import { openReads } from './db/reads.ts'
 import { addRoutes } from './http.ts'
-import { createIngest } from './ingest.ts'
+import { createIngest, type IngestOptions } from './ingest.ts'
 import { createRedriveLoop } from './send-redrives.ts'
 import { serviceName } from './service-name.ts'
 
@@ -22,8 +28,9 @@ const rabbitmqBatchMax = 50
 /** The service: a consumer for each broker, one HTTP server, one database. Tests build it with this too. */
 export async function createService(
   config: Config,
-  { logger, health, fatal }: ServiceProcess,
+  serviceProcess: ServiceProcess,
 ): Promise<Lifecycle & { url(): string }> {
+  const { logger, health } = serviceProcess
   const namespace = config.MESSAGING_NAMESPACE
   const database = openDatabase({
     url: config.DATABASE_URL,
@@ -55,16 +62,31 @@ export async function createService(
     reads: openReads(database.reads),
     onRedrive: () => redriving.poke(),
   })
-  const ingestOf = (consumer: string) =>
-    createIngest({
-      consumer,
-      namespace,
-      database,
-      logger,
-      inboxRetentionDays,
-      onRedriveEnd: () => redriving.poke(),
-    })
+  const consumers = consumersOf(config, serviceProcess, {
+    database,
+    onChange: ({ redriveEnds }) => {
+      alerting.poke()
+      if (redriveEnds > 0) redriving.poke()
+    },
+  })
+  const upkeeps = [upkeep, redriving, alerting]
+  const components = [database.component, ...upkeeps, http.component, ...consumers]
+  const lifecycle = createLifecycle(components, {
+    logger,
+    shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS,
+  })
+  return { ...lifecycle, url: http.url }
+}
+
+function consumersOf(
+  config: Config,
+  { logger, health, fatal }: ServiceProcess,
+  options: Pick<IngestOptions, 'database' | 'onChange'>,
+): Component[] {
+  const namespace = config.MESSAGING_NAMESPACE
   const shared = { namespace, logger, health, onCrash: fatal }
+  const ingestOf = (consumer: string): Pipeline =>
+    createIngest({ ...options, consumer, namespace, logger, inboxRetentionDays })
   const kafka = createKafkaConsumer({
     ...shared,
     brokers: config.KAFKA_BROKERS,
@@ -81,11 +103,5 @@ export async function createService(
     batchMessagesMax: rabbitmqBatchMax,
     headers: 'all',
   })
-  const work = [upkeep, redriving, alerting]
-  const components = [database.component, ...work, http.component, kafka, rabbitmq]
-  const lifecycle = createLifecycle(components, {
-    logger,
-    shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS,
-  })
-  return { ...lifecycle, url: http.url }
+  return [kafka, rabbitmq]
 }

@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 beforeEach(() =>
   alerter.postgres.query(
-    `with l as (delete from letters), g as (delete from letter_groups) delete from outbox`,
+    `with l as (delete from letters), t as (delete from letter_texts), g as (delete from letter_groups) delete from outbox`,
   ),
 )
 afterAll(() => alerter.close())

@@ -1,9 +1,9 @@
 import { parseArgs, styleText } from 'node:util'
-import { type Coordination, coordinations, createApi } from './api.ts'
+import { type Coordination, coordinations } from './api.ts'
 import { formatBooks, settleBooks } from './books.ts'
 import { runScenario, type Scenario, scenarios } from './scenarios.ts'
 import { prepareRun } from './servers.ts'
-import { startSystem, type System, serviceUrls } from './system.ts'
+import { sceneOf, startSystem, type System } from './system.ts'
 
 const stories = scenarios.filter((scenario) => scenario.inDemo)
 
@@ -62,11 +62,10 @@ async function tellOnce(
   scenario: Scenario,
   coordination: Coordination,
 ): Promise<Told> {
-  const api = createApi(serviceUrls(system))
   const lines: string[] = [coordination]
   const tell = (line: string): void => void lines.push(line)
   try {
-    await runScenario(scenario, { api, coordination, tell })
+    await runScenario(scenario, { ...sceneOf(system), coordination, tell })
     return { coordination, lines, failure: undefined }
   } catch (error) {
     return { coordination, lines, failure: error instanceof Error ? error.message : String(error) }

@@ -2,14 +2,8 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { z } from 'zod'
-import {
-  type Api,
-  type Coordination,
-  coordinations,
-  type NewOrder,
-  type Order,
-  UnexpectedAnswer,
-} from './api.ts'
+import { type Api, type Coordination, coordinations, type NewOrder, type Order } from './api.ts'
+import { UnexpectedAnswer } from './http-client.ts'
 import { type DatabaseUrls, formatBooks, settleBooks } from './books.ts'
 import { randomOf } from './random.ts'
 import type { System } from './system.ts'

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { NewOrder, Order } from './api.ts'
+import { poisonMessage } from './poison-message.ts'
 import {
   type Cast,
   type Ending,
@@ -216,6 +217,18 @@ export const scenarios: readonly Scenario[] = [
       await throughFailedRefund(context, order, sku)
       return { orders: [order], skus: [sku] }
     },
+  },
+  {
+    name: 'poison-message',
+    title: 'A message that nobody can read: dead letter, alert, edited, sent back, resolved',
+    inDemo: true,
+    ending: {
+      orders: { confirmed: 1 },
+      charges: { captured: 1 },
+      keptMinor: 2 * priceMinor,
+      onHand: [3],
+    },
+    run: poisonMessage,
   },
 ]
 

@@ -1,18 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  type Api,
-  type Coordination,
-  type NewOrder,
-  type Order,
-  type SagaLogEntry,
-  UnexpectedAnswer,
-} from './api.ts'
+import { type Api, type Coordination, type NewOrder, type Order, type SagaLogEntry } from './api.ts'
+import { UnexpectedAnswer } from './http-client.ts'
 
 /** What a scenario may use: the system's HTTP, the style of its orders, and a way to show what happens. */
 export interface ScenarioContext {
   api: Api
   coordination: Coordination
+  /** Where dlq-alerter answers. */
+  deadLettersUrl: string
+  /** The database of order-service, as administrator: for what only a bug could do. */
+  ordersDatabaseUrl: string
   /** Shows a line to whoever watches. */
   tell: (line: string) => void
 }

@@ -5,9 +5,10 @@ import { topics } from '@edp/event-schemas'
 import pg from 'pg'
 import { z } from 'zod'
 import { type AppName, AppProcess, appNames, freePort, migrateApp } from './app-process.ts'
-import type { ServiceUrls } from './api.ts'
+import { createApi, type ServiceUrls } from './api.ts'
 import type { DatabaseUrls } from './books.ts'
 import { readStackEnv, runDirectory, stackSetting } from './stack-settings.ts'
+import type { ScenarioContext } from './story.ts'
 
 /** The services that have a database, with its name in a normal deployment. */
 const databaseOf = {
@@ -33,6 +34,8 @@ export interface System {
   readonly name: string
   readonly apps: Readonly<Record<AppName, AppProcess>>
   readonly databases: DatabaseUrls
+  /** Of dlq-alerter, as administrator. */
+  readonly deadLettersDatabase: string
   readonly gatewayUrl: string
   readonly kafkaBrokers: string[]
   readonly logDirectory: string
@@ -85,6 +88,7 @@ export async function startSystem(
     name,
     apps,
     databases: plan.databases,
+    deadLettersDatabase: plan.deadLettersDatabase,
     gatewayUrl: apps['payment-gateway-sandbox'].url,
     kafkaBrokers: plan.kafkaBrokers,
     logDirectory: plan.logDirectory,
@@ -99,6 +103,7 @@ interface Plan {
   rabbitmqUrl: string
   /** As administrator, for the books and for tests. */
   databases: DatabaseUrls
+  deadLettersDatabase: string
   migrationUrls: Record<DatabaseOwner, string>
   databaseNames: string[]
   adminUrl: string
@@ -143,6 +148,7 @@ async function planSystem(
       inventory: withDatabase(adminUrl, own('inventory')),
       payments: withDatabase(adminUrl, own('payments')),
     },
+    deadLettersDatabase: withDatabase(adminUrl, own('dead_letters')),
     migrationUrls: {
       'order-service': urlOf('order-service', 'MIGRATION_DATABASE_URL'),
       'inventory-service': urlOf('inventory-service', 'MIGRATION_DATABASE_URL'),
@@ -244,5 +250,18 @@ export function serviceUrls({ apps }: System): ServiceUrls {
     inventory: apps['inventory-service'].url,
     payments: apps['payment-service'].url,
     gateway: apps['payment-gateway-sandbox'].url,
+    deadLetters: apps['dlq-alerter'].url,
+  }
+}
+
+/** What a scenario needs of a system. */
+export function sceneOf(
+  system: System,
+): Pick<ScenarioContext, 'api' | 'deadLettersUrl' | 'ordersDatabaseUrl'> {
+  const urls = serviceUrls(system)
+  return {
+    api: createApi(urls),
+    deadLettersUrl: urls.deadLetters,
+    ordersDatabaseUrl: system.databases.orders,
   }
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
+import { noFailures, readFailures } from '../src/failures.ts'
 import { expectAllEnded, type Load, startLoad } from '../src/load.ts'
 import { type Server, startServers, stopServer } from '../src/servers.ts'
 import { serviceUrls, startSystem, type System } from '../src/system.ts'
@@ -35,14 +36,14 @@ it('takes orders while Kafka is stopped, and ends all of them when it is back', 
   // The outbox absorbs it: no customer notices.
   expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
   await expectAllEnded(system, await load.stop(), 120_000)
-  await expectSameProcesses()
+  await expectUnharmed()
 })
 
 it('loses and doubles nothing when Postgres is stopped under load and started again', async () => {
   await outage('postgres')
   await load.more(100)
   await expectAllEnded(system, await load.stop(), 120_000)
-  await expectSameProcesses()
+  await expectUnharmed()
 })
 
 it('takes orders while RabbitMQ is stopped in the middle of sagas, and ends all of them when it is back', async () => {
@@ -50,7 +51,15 @@ it('takes orders while RabbitMQ is stopped in the middle of sagas, and ends all 
   await outage('rabbitmq')
   expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
   await expectAllEnded(system, await load.stop(), 120_000)
-  await expectSameProcesses()
+  await expectUnharmed()
+})
+
+it('notices nothing when Redis is stopped: nothing of an order needs it', async () => {
+  const before = load.accepted()
+  await outage('redis')
+  expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
+  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectUnharmed()
 })
 
 async function outage(server: Server): Promise<void> {
@@ -62,11 +71,12 @@ async function outage(server: Server): Promise<void> {
 
 let pids: (number | undefined)[] = []
 
-/** An outage is waited for: no process ends over it. */
-async function expectSameProcesses(): Promise<void> {
+/** An outage is waited for: no process ends over it, nothing is dead, and no attempt was used. */
+async function expectUnharmed(): Promise<void> {
   for (const [index, app] of appNames.entries()) {
     expect(system.apps[app].running, `${app} runs\n${system.apps[app].logTail()}`).toBe(true)
     expect(system.apps[app].pid).toBe(pids[index])
     await system.apps[app].ready()
   }
+  expect(await readFailures(system)).toEqual(noFailures)
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Api, coordinations, createApi, type Order, UnexpectedAnswer } from '../src/api.ts'
+import { type Api, coordinations, createApi, type Order } from '../src/api.ts'
+import { UnexpectedAnswer } from '../src/http-client.ts'
 import { formatBooks, readBooks, settleBooks } from '../src/books.ts'
 import {
   makeProduct,
@@ -12,7 +13,7 @@ import {
   untilAllEnded,
   untilEqual,
 } from '../src/story.ts'
-import { serviceUrls, startSystem, type System } from '../src/system.ts'
+import { sceneOf, serviceUrls, startSystem, type System } from '../src/system.ts'
 
 const deadlineMs = 12_000
 
@@ -39,7 +40,7 @@ afterAll(async () => {
 })
 
 function contextOf(coordination: ScenarioContext['coordination']): ScenarioContext {
-  return { api, coordination, tell: () => undefined }
+  return { ...sceneOf(system), api, coordination, tell: () => undefined }
 }
 
 const orchestrated = (): ScenarioContext => contextOf('orchestrated')

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { coordinations, createApi } from '../src/api.ts'
+import { coordinations } from '../src/api.ts'
 import { formatBooks, settleBooks } from '../src/books.ts'
 import { randomOf } from '../src/random.ts'
 import { runScenario, scenarios } from '../src/scenarios.ts'
@@ -13,7 +13,7 @@ import {
   type ScenarioContext,
   untilAllEnded,
 } from '../src/story.ts'
-import { serviceUrls, startSystem, type System } from '../src/system.ts'
+import { sceneOf, startSystem, type System } from '../src/system.ts'
 
 let system: System
 
@@ -27,7 +27,7 @@ afterAll(async () => {
 })
 
 function contextOf(coordination: ScenarioContext['coordination']): ScenarioContext {
-  return { api: createApi(serviceUrls(system)), coordination, tell: () => undefined }
+  return { ...sceneOf(system), coordination, tell: () => undefined }
 }
 
 describe.each(coordinations)('an order, %s', (coordination) => {

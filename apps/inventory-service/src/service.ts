@@ -1,5 +1,5 @@
 import { createInboxUpkeep } from '@edp/idempotency'
-import { createKafkaConsumer, createPipeline, createRabbitConsumer } from '@edp/messaging'
+import { createIntake, createKafkaConsumer, createRabbitConsumer } from '@edp/messaging'
 import { createLifecycle, type Lifecycle, openDatabase, type ServiceProcess } from '@edp/runtime'
 import { createHttpServer } from '@edp/runtime/http'
 import type { Config } from './config.ts'
@@ -10,8 +10,8 @@ import { routes } from './http.ts'
 const name = 'inventory-service'
 // Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
 const inboxRetentionDays = 8
-// Two transactions at a time for each consumer, and room for HTTP and the upkeep.
-const poolMax = 6
+// Two transactions at a time for each consumer, and room for HTTP, parked messages and the upkeep.
+const poolMax = 8
 
 /** The service: a consumer for each broker, one HTTP server, one database. Tests build it with this too. */
 export async function createService(
@@ -41,22 +41,33 @@ export async function createService(
     retentionDays: inboxRetentionDays,
   })
   const shared = { namespace, logger, health, onCrash: fatal }
-  const pipelineOf = (consumer: typeof kafkaConsumer) =>
-    createPipeline({ consumer, database, source: name, namespace, logger, inboxRetentionDays })
+  const intake = createIntake({
+    service: name,
+    consumers: [kafkaConsumer, rabbitmqConsumer],
+    database,
+    namespace,
+    logger,
+    health,
+    inboxRetentionDays,
+  })
   const kafka = createKafkaConsumer({
     ...shared,
+    ...intake.of(kafkaConsumer),
     brokers: config.KAFKA_BROKERS,
     clientId: name,
-    consumer: kafkaConsumer,
-    pipeline: pipelineOf(kafkaConsumer),
   })
-  const rabbitmq = createRabbitConsumer({
-    ...shared,
-    url: config.RABBITMQ_URL,
-    consumer: rabbitmqConsumer,
-    pipeline: pipelineOf(rabbitmqConsumer),
-  })
-  const components = [database.component, upkeep, http.component, kafka, rabbitmq]
+  const url = config.RABBITMQ_URL
+  const rabbitmq = createRabbitConsumer({ ...shared, ...intake.of(rabbitmqConsumer), url })
+  const redrive = createRabbitConsumer({ ...shared, ...intake.redrive, url })
+  const components = [
+    database.component,
+    upkeep,
+    http.component,
+    ...intake.components,
+    kafka,
+    rabbitmq,
+    redrive,
+  ]
   const lifecycle = createLifecycle(components, {
     logger,
     shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS,

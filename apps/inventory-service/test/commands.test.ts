@@ -157,17 +157,37 @@ test('an order of either style is shipped when it is confirmed', async () => {
   expect(await inventory.reservationOf(orderId)).toBe('shipped')
 })
 
-test('each style is none of the other’s business', async () => {
+test('facts of the other style are ignored, and a command of it is a dead letter, not done', async () => {
   const inOtherStyle = (message: IncomingMessage): IncomingMessage => ({
     ...message,
     headers: { ...message.headers, cloudEvents_coordination: 'choreographed' },
   })
+  const commands = [reserve(orderId, { [cup]: 2 }), release(orderId)].map(inOtherStyle)
   await inventory.pipeline.handle([
     placed(orderId, { [cup]: 2 }, { coordination: 'orchestrated' }),
     refunded(orderId, { coordination: 'orchestrated' }),
-    inOtherStyle(reserve(orderId, { [cup]: 2 })),
-    inOtherStyle(release(orderId)),
+    ...commands,
   ])
   expect(await inventory.stockOf(cup)).toMatchObject({ reserved: 0 })
   expect(await sentOf()).toEqual([])
+  for (const { headers } of commands) {
+    const [letter] = await inventory.sent(headers['cloudEvents_id'] ?? '')
+    expect(letter).toMatchObject({
+      type: 'message.dead-lettered.v1',
+      payload: { consumer: 'inventory-service.rabbitmq', reason: 'unknown-type', key: orderId },
+    })
+  }
+})
+
+test('a command that was dead while its order was undone meets the tombstone when it is redriven', async () => {
+  const command = reserve(orderId, { [cup]: 2 })
+  const dead = { ...command, body: Buffer.from('{') }
+  await inventory.pipeline.handle([dead])
+  await inventory.pipeline.handle([release(orderId)])
+  await inventory.redrive(dead, Buffer.from(command.body).toString())
+  expect(await inventory.stockOf(cup)).toMatchObject({ reserved: 0 })
+  expect((await sentOf()).at(-1)).toEqual([
+    reserveReplied,
+    replyBody('do', 1, { outcome: 'refused', reason: 'undone' }),
+  ])
 })

@@ -1,8 +1,11 @@
+import { randomUUID } from 'node:crypto'
 import {
+  addressedTo,
   type CommandHeaders,
   type Contract,
   compose,
   type Coordination,
+  messageRedriveV1,
   newMessageId,
   type OrderPlacedV1,
   orderConfirmedV1,
@@ -94,4 +97,19 @@ export function delivered<Body extends { orderId: string }>(
     headers: composed.headers,
     body: Buffer.from(composed.payload),
   }
+}
+
+/** A redrive of a dead command with a corrected body. */
+export function redriveOf(messageId: string, body: string): IncomingMessage {
+  const contract = addressedTo(messageRedriveV1, 'inventory-service')
+  const consumer = 'inventory-service.rabbitmq'
+  const redriveId = randomUUID()
+  const command = { consumer, messageId, redriveId, by: 'ada', body, message: null }
+  const { transport, headers, payload } = compose(outgoing(contract, messageId, command), {
+    source: 'dlq-alerter',
+    namespace: 'test',
+    now: new Date(),
+    coordination: 'orchestrated',
+  })
+  return { transport, headers, body: Buffer.from(payload), position: 'redrive@1' }
 }

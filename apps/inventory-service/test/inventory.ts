@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url'
-import { createPipeline, type Pipeline } from '@edp/messaging'
-import { createLogger, type Database, openDatabase } from '@edp/runtime'
-import { templateDatabase, type TestDatabase } from '@edp/testkit'
+import { createIntake, createPipeline, type IncomingMessage, type Pipeline } from '@edp/messaging'
+import { createHealth, createLogger, type Database, openDatabase } from '@edp/runtime'
+import { templateDatabase, type TestDatabase, waitFor } from '@edp/testkit'
 import { kafkaConsumer, rabbitmqConsumer } from '../src/consumers.ts'
+import { redriveOf } from './given.ts'
 
 export const migrations = fileURLToPath(new URL('../migrations', import.meta.url))
 
@@ -21,6 +22,8 @@ export interface Inventory {
   /** Another process of the service: on connections of its own. Each message goes to the consumer of its broker. */
   process(): Pipeline
   pipeline: Pipeline
+  /** Redrives a dead command with a corrected body, and resolves when its letter is resolved. */
+  redrive(dead: IncomingMessage, body: string): Promise<void>
   receive(stock: Readonly<Record<string, number>>): Promise<void>
   stockOf(sku: string): Promise<{ onHand: number; reserved: number } | undefined>
   /** Status of the order's reservation; undefined when there is none. */
@@ -59,7 +62,31 @@ export async function openInventory(): Promise<Inventory> {
     }
   }
   const database = connect()
+  const redrive = async (dead: IncomingMessage, body: string): Promise<void> => {
+    const intake = createIntake({
+      service: 'inventory-service',
+      consumers: [kafkaConsumer, rabbitmqConsumer],
+      database,
+      namespace: 'test',
+      logger,
+      health: createHealth(),
+      inboxRetentionDays: 8,
+      parkedPollIntervalMs: 20,
+    })
+    for (const component of intake.components) await component.start()
+    const messageId = dead.headers['cloudEvents_id'] ?? ''
+    await intake.redrive.pipeline.handle([redriveOf(messageId, body)])
+    await waitFor(
+      () =>
+        postgres.query("select from outbox where key = $1 and type = 'message.resolved.v1'", [
+          messageId,
+        ]),
+      { message: 'it is resolved', until: (rows) => rows.length === 1 },
+    )
+    await Promise.all(intake.components.map((component) => component.stop()))
+  }
   return {
+    redrive,
     postgres,
     database,
     process: () => pipelineOn(connect()),

@@ -178,10 +178,14 @@ describe('order.confirmed', () => {
     },
   )
 
-  test('of an order that was never reserved stops the consumer and changes nothing', async () => {
-    await expect(inventory.pipeline.handle([confirmed(orderId, { [cup]: 2 })])).rejects.toThrow(
-      'nothing is reserved',
-    )
+  test('of an order that was never reserved is a dead letter and changes nothing', async () => {
+    const message = confirmed(orderId, { [cup]: 2 })
+    await inventory.pipeline.handle([message])
+    const [letter] = await inventory.sent(message.headers['ce_id'] ?? '')
+    expect(letter).toMatchObject({
+      type: 'message.dead-lettered.v1',
+      payload: { reason: 'permanent', error: { code: 'nothing-reserved' } },
+    })
     expect(await inventory.stockOf(cup)).toEqual({ onHand: 10, reserved: 0 })
     expect(await typesSent()).toEqual([])
   })

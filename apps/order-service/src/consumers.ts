@@ -11,7 +11,7 @@ import {
   stockReserveRepliedV1,
   stockShippedV1,
 } from '@edp/event-schemas'
-import { type AllChanged, type Consumer, consumer, on } from '@edp/messaging'
+import { type AllChanged, type Consumer, consumer, on, type RetryPolicy } from '@edp/messaging'
 import { countSagaLog, countUnknownSaga, type SagaRegistry } from '@edp/saga/postgres'
 import { decidedIn } from './decided-in.ts'
 import { refuseOtherAmount } from './domain/captured-amount.ts'
@@ -25,10 +25,19 @@ import { serviceName } from './service-name.ts'
 import { stockRejected } from './stock-rejected.ts'
 import { stockReleased } from './stock-released.ts'
 
+/** Any order is right: the order row is compared and set, and a saga knows its answers by step and direction. */
+const retry: RetryPolicy = {
+  attemptsMax: 10,
+  backoff: { baseMs: 1000, capMs: 60_000 },
+  order: 'skip',
+  unknownVersionMaxMs: 24 * 60 * 60 * 1000,
+}
+
 /** Everything that reaches this service over Kafka. Only choreographed orders are decided by it. */
 export const kafkaConsumer: Consumer<OrderTables> = consumer({
   name: `${serviceName}.kafka`,
   store: orderRows,
+  retry,
   handlers: [
     on(paymentCapturedV1, decidedIn('choreographed', paymentCaptured)),
     on(paymentDeclinedV1, decidedIn('choreographed', paymentDeclined)),
@@ -50,6 +59,7 @@ export function rabbitmqConsumer(registry: SagaRegistry): Consumer<OrderTables> 
   return consumer({
     name: `${serviceName}.rabbitmq`,
     store: orderRows,
+    retry,
     handlers: [
       on(stockReserveRepliedV1, sagaReply(registry), { only }),
       on(stockReleaseRepliedV1, sagaReply(registry), { only }),

@@ -1,5 +1,5 @@
 import { createInboxUpkeep } from '@edp/idempotency'
-import { createKafkaConsumer, createPipeline, createRabbitConsumer } from '@edp/messaging'
+import { createIntake, createKafkaConsumer, createRabbitConsumer } from '@edp/messaging'
 import {
   type Component,
   createLifecycle,
@@ -87,30 +87,27 @@ function consumers(
 ): Component[] {
   const namespace = config.MESSAGING_NAMESPACE
   const shared = { namespace, logger, health, onCrash: fatal }
+  const url = config.RABBITMQ_URL
   const rabbitmq = rabbitmqConsumer(sagas.registry)
-  const pipelineOf = (consumer: typeof kafkaConsumer) =>
-    createPipeline({
-      consumer,
-      database,
-      source: serviceName,
-      namespace,
-      inboxRetentionDays,
-      logger,
-    })
+  const intake = createIntake({
+    service: serviceName,
+    consumers: [kafkaConsumer, rabbitmq],
+    database,
+    namespace,
+    logger,
+    health,
+    inboxRetentionDays,
+  })
   return [
+    ...intake.components,
     createKafkaConsumer({
       ...shared,
+      ...intake.of(kafkaConsumer),
       brokers: config.KAFKA_BROKERS,
       clientId: serviceName,
-      consumer: kafkaConsumer,
-      pipeline: pipelineOf(kafkaConsumer),
     }),
-    createRabbitConsumer({
-      ...shared,
-      url: config.RABBITMQ_URL,
-      consumer: rabbitmq,
-      pipeline: pipelineOf(rabbitmq),
-    }),
+    createRabbitConsumer({ ...shared, ...intake.of(rabbitmq), url }),
+    createRabbitConsumer({ ...shared, ...intake.redrive, url }),
   ]
 }
 

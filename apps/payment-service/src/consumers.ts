@@ -4,13 +4,21 @@ import {
   paymentRefundV1,
   stockReservedV1,
 } from '@edp/event-schemas'
-import { type Consumer, consumer, on } from '@edp/messaging'
+import { type Consumer, consumer, on, type RetryPolicy } from '@edp/messaging'
 import type { Payment } from './domain/payment.ts'
 import { orderCancelling } from './order-cancelling.ts'
 import { paymentCapture } from './payment-capture.ts'
 import { paymentRefund } from './payment-refund.ts'
 import { type PaymentRows, paymentRows } from './rows.ts'
 import { stockReserved } from './stock-reserved.ts'
+
+/** Any order is right: what was done and undone is in the step ledger. */
+const retry: RetryPolicy = {
+  attemptsMax: 10,
+  backoff: { baseMs: 1000, capMs: 60_000 },
+  order: 'skip',
+  unknownVersionMaxMs: 24 * 60 * 60 * 1000,
+}
 
 export interface PaymentConsumerOptions {
   claimLeaseMs: number
@@ -23,6 +31,7 @@ export function kafkaConsumer(options: PaymentConsumerOptions): Consumer<Payment
   return consumer({
     name: 'payment-service.kafka',
     store: paymentRows(options),
+    retry,
     handlers: [
       on(stockReservedV1, stockReserved, { only: 'choreographed' }),
       on(orderCancellingV1, orderCancelling, { only: 'choreographed' }),
@@ -36,6 +45,7 @@ export function rabbitmqConsumer(options: PaymentConsumerOptions): Consumer<Paym
   return consumer({
     name: 'payment-service.rabbitmq',
     store: paymentRows(options),
+    retry,
     handlers: [
       on(paymentCaptureV1, paymentCapture, { only: 'orchestrated' }),
       on(paymentRefundV1, paymentRefund, { only: 'orchestrated' }),

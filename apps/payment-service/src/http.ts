@@ -1,8 +1,10 @@
 import { orderId } from '@edp/event-schemas'
-import { problemSchema } from '@edp/runtime/http'
+import { type Database, type Logger, unreachable } from '@edp/runtime'
+import { problem, problemSchema } from '@edp/runtime/http'
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { PaymentQueries } from './db/payment-queries.ts'
+import { retryFailedRefund } from './retry-refund.ts'
 
 const status = z.enum([
   'requested',
@@ -36,12 +38,51 @@ const paymentPage = z.strictObject({
   nextCursor: z.string().nullable(),
 })
 
-/** Every route of the service. It only reads: payments come and go with messages. */
-export const routes: FastifyPluginCallbackZod<{ queries: PaymentQueries }> = (
-  app,
-  { queries },
-  done,
-) => {
+const orderPath = z.strictObject({ orderId })
+// Postgres cannot store NUL or half a surrogate pair, and nobody means the other ones.
+const printable = /^\P{C}+$/u
+const retryBody = z.strictObject({
+  by: z.string().max(200).regex(printable, 'expected text without control characters'),
+  why: z.string().max(1000).regex(printable, 'expected text without control characters'),
+})
+const retryView = z.strictObject({ orderId: z.string(), status: z.literal('due') })
+
+export interface RouteOptions {
+  queries: PaymentQueries
+  database: Pick<Database, 'transaction'>
+  /** Looks for due payments now. */
+  dueNow: () => void
+  logger: Logger
+}
+
+/** Every route of the service. Payments come and go with messages; a person may only have a refund tried again. */
+export const routes: FastifyPluginCallbackZod<RouteOptions> = (app, options, done) => {
+  const { queries, logger } = options
+  app.post(
+    '/payments/:orderId/retry',
+    {
+      schema: {
+        summary: 'Tries a refund that did not succeed again at once',
+        params: orderPath,
+        body: retryBody,
+        response: { 202: retryView, 400: problemSchema, 404: problemSchema, 409: problemSchema },
+      },
+    },
+    async ({ params, body }, reply) => {
+      const retried = await retryFailedRefund(params.orderId, options)
+      switch (retried.kind) {
+        case 'unknown-payment':
+          throw problem(404, 'unknown-payment', `There is no payment of ${params.orderId}.`)
+        case 'nothing-failed':
+          throw problem(409, 'nothing-failed', `The payment is ${retried.status}, not failed.`)
+        case 'due':
+          logger.info({ ...params, ...body }, 'a refund is tried again by a person')
+          return reply.code(202).send({ ...params, status: 'due' })
+        default:
+          return unreachable(retried)
+      }
+    },
+  )
   app.get(
     '/payments',
     {

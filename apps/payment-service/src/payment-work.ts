@@ -18,6 +18,8 @@ const circuitBackoff = { baseMs: 200, capMs: 5000 }
 export interface PaymentWork {
   readonly kafka: Consumer<PaymentRows>
   readonly rabbitmq: Consumer<PaymentRows>
+  /** Looks for due payments now. */
+  readonly dueNow: () => void
   readonly components: Component[]
 }
 
@@ -72,6 +74,7 @@ export function createPaymentWork(
   return {
     kafka: kafkaConsumer(options),
     rabbitmq: rabbitmqConsumer(options),
+    dueNow: () => due.poke(),
     components: [client, calls, due],
   }
 }

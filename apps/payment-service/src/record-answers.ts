@@ -22,6 +22,7 @@ import {
 } from './domain/payment.ts'
 import type { GatewayAnswer, Record } from './gateway-calls.ts'
 import { captureReply, refundFailedReply, refundReply } from './replies.ts'
+import { refundLetter, refundResolved } from './refund-letter.ts'
 import { undoFact } from './undo-payment.ts'
 
 export interface RecordOptions {
@@ -82,12 +83,14 @@ async function settleAll(
     const payment = changed.get(answer.orderId) ?? payments.get(answer.orderId)
     const settlement = payment && decide(payment, answer, options)
     if (!settlement) return { result: 'late', next: undefined }
-    const { payment: next, outcome } = settlement
+    const { payment: next, outcome, resolved } = settlement
     changed.set(answer.orderId, next)
+    const origin = originOf(next.cause, sender)
+    if (resolved) enqueue(tx, [refundResolved(next.orderId, resolved)], origin)
     if (!outcome) return { result: 'again', next: isDueNow(next) ? next : undefined }
-    const told = tell(next, outcome)
+    const told = tell(next, outcome, sender.now)
     steps.push(...told.steps)
-    enqueue(tx, told.messages, originOf(next.cause, sender))
+    enqueue(tx, told.messages, origin)
     return { result: outcome.kind, next: undefined }
   })
   updatePayments(tx, [...changed.values()], options)
@@ -107,7 +110,11 @@ function isDueNow(payment: Payment): boolean {
 }
 
 /** What an outcome makes of the steps of the saga, what everybody is told, and what a command is answered. */
-function tell(payment: Payment, outcome: Outcome): { steps: LedgerRow[]; messages: Outgoing[] } {
+function tell(
+  payment: Payment,
+  outcome: Outcome,
+  now: Date,
+): { steps: LedgerRow[]; messages: Outgoing[] } {
   const { orderId, amountMinor, currency, cause } = payment
   const done = chargeStep(orderId, 'do')
   const reply = (direction: Direction, make: (command: CommandHeaders) => Outgoing): Outgoing[] => {
@@ -139,8 +146,12 @@ function tell(payment: Payment, outcome: Outcome): { steps: LedgerRow[]; message
       }
     }
     // Nothing is settled by it: it is tried again until the undo has its answer.
-    case 'refund-failed':
-      return { steps: [], messages: reply('undo', refundFailedReply) }
+    case 'refund-failed': {
+      const letter = refundLetter(payment, outcome.failure, now)
+      // A capture that is being undone on its own account is answered when that is over.
+      const isAsked = !('declineAs' in payment) || payment.declineAs === null
+      return { steps: [], messages: [letter, ...(isAsked ? reply('undo', refundFailedReply) : [])] }
+    }
     default:
       return unreachable(outcome)
   }

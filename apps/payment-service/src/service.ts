@@ -1,5 +1,5 @@
 import { createInboxUpkeep } from '@edp/idempotency'
-import { createKafkaConsumer, createPipeline, createRabbitConsumer } from '@edp/messaging'
+import { createIntake, createKafkaConsumer, createRabbitConsumer } from '@edp/messaging'
 import { createLifecycle, type Lifecycle, openDatabase, type ServiceProcess } from '@edp/runtime'
 import { createHttpServer } from '@edp/runtime/http'
 import type { Config } from './config.ts'
@@ -7,11 +7,12 @@ import { createPaymentQueries } from './db/payment-queries.ts'
 import { openPaymentMetrics } from './due-payments.ts'
 import { routes } from './http.ts'
 import { createPaymentWork, serviceName as name } from './payment-work.ts'
+import { refundDueWork } from './retry-refund.ts'
 
 // Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
 const inboxRetentionDays = 8
-// Two transactions at a time for each consumer, one for the answers of the gateway, and room for due work and the upkeep.
-const poolMax = 8
+// Two transactions at a time for each consumer, one for the answers of the gateway, and room for due work, parked messages and the upkeep.
+const poolMax = 10
 
 /** The service: a consumer for each broker, one HTTP server, one database, the gateway. Tests build it with this too. */
 export async function createService(
@@ -36,7 +37,8 @@ export async function createService(
     host: config.HTTP_HOST,
     port: config.HTTP_PORT,
   })
-  await http.app.register(routes, { queries })
+  const { dueNow } = work
+  await http.app.register(routes, { queries, database, dueNow, logger })
   const upkeep = createInboxUpkeep({
     database,
     logger,
@@ -44,21 +46,25 @@ export async function createService(
     retentionDays: inboxRetentionDays,
   })
   const shared = { namespace, logger, health, onCrash: fatal }
-  const pipelineOf = (consumer: typeof work.kafka) =>
-    createPipeline({ consumer, database, source: name, namespace, logger, inboxRetentionDays })
+  const intake = createIntake({
+    service: name,
+    consumers: [work.kafka, work.rabbitmq],
+    dueWork: [refundDueWork(dueNow)],
+    database,
+    namespace,
+    logger,
+    health,
+    inboxRetentionDays,
+  })
   const kafka = createKafkaConsumer({
     ...shared,
+    ...intake.of(work.kafka),
     brokers: config.KAFKA_BROKERS,
     clientId: name,
-    consumer: work.kafka,
-    pipeline: pipelineOf(work.kafka),
   })
-  const rabbitmq = createRabbitConsumer({
-    ...shared,
-    url: config.RABBITMQ_URL,
-    consumer: work.rabbitmq,
-    pipeline: pipelineOf(work.rabbitmq),
-  })
+  const url = config.RABBITMQ_URL
+  const rabbitmq = createRabbitConsumer({ ...shared, ...intake.of(work.rabbitmq), url })
+  const redrive = createRabbitConsumer({ ...shared, ...intake.redrive, url })
   // Stopped from the end: first what takes work in, then the calls that run, at last what they need.
   const components = [
     database.component,
@@ -66,8 +72,10 @@ export async function createService(
     ...work.components,
     metrics,
     http.component,
+    ...intake.components,
     kafka,
     rabbitmq,
+    redrive,
   ]
   const lifecycle = createLifecycle(components, {
     logger,

@@ -203,7 +203,7 @@ test('capture and refund at once, in two processes, leave no money behind whiche
   }
 })
 
-test('each style is none of the other’s business', async () => {
+test('facts of the other style are ignored, and a command of it is a dead letter, not done', async () => {
   const asCommand = capture(orderId, 'tok_ok')
   const asEvent = reserved(orderId, 'tok_ok')
   const undo = cancelling(orderId)
@@ -214,4 +214,9 @@ test('each style is none of the other’s business', async () => {
   )
   expect(await world.payment(orderId)).toBeUndefined()
   expect(await world.sent(orderId)).toEqual([])
+  const [letter] = await world.said(asCommand.id)
+  expect(letter).toMatchObject({
+    type: 'message.dead-lettered.v1',
+    body: { consumer: 'payment-service.rabbitmq', reason: 'unknown-type', key: orderId },
+  })
 })

@@ -14,7 +14,13 @@ import {
   paymentRefundV1,
   stockReservedV1,
 } from '@edp/event-schemas'
-import { type Consumer, createPipeline, type IncomingMessage, type Pipeline } from '@edp/messaging'
+import {
+  type Consumer,
+  createIntake,
+  createPipeline,
+  type IncomingMessage,
+  type Pipeline,
+} from '@edp/messaging'
 import {
   createHealth,
   createLifecycle,
@@ -27,6 +33,7 @@ import { stack, templateDatabase, type TestDatabase, uniqueNamespace, waitFor } 
 import { config } from '../src/config.ts'
 import { kafkaConsumer, rabbitmqConsumer } from '../src/consumers.ts'
 import { createPaymentWork } from '../src/payment-work.ts'
+import { refundDueWork } from '../src/retry-refund.ts'
 import type { PaymentRows } from '../src/rows.ts'
 import { type AppProcess, startApp } from './processes.ts'
 
@@ -41,6 +48,8 @@ export type PaymentRow = Record<string, unknown>
 export type Work = {
   /** Handles messages as one batch; their effects are committed when it resolves. */
   deliver(...messages: ComposedMessage[]): Promise<void>
+  /** Hands a command about a dead letter in. */
+  command(message: ComposedMessage): Promise<void>
   /** Every check that is not ok. */
   problems(): string[]
   stop(): Promise<void>
@@ -58,8 +67,10 @@ export type World = {
   deliverOnly(...messages: ComposedMessage[]): Promise<void>
   restartSandbox(signal: NodeJS.Signals): Promise<void>
   payment(orderId: string): Promise<PaymentRow | undefined>
-  /** What was sent about an order, in order. */
+  /** What was sent about an order, in order; what is said about dead letters has its own keys and names. */
   sent(orderId: string): Promise<Sent[]>
+  /** What was said about the dead letter of a message, or of an order's refund. */
+  said(messageId: string): Promise<Sent[]>
   /** Waits until an event of the type was sent about the order and gives all of its events. */
   untilSent(orderId: string, type: string): Promise<Sent[]>
   /** What the gateway has recorded of an order; undefined when it was never asked. */
@@ -101,10 +112,11 @@ export async function createWorld(slowMs = 400): Promise<World> {
   const gateway = (path: string, method: 'GET' | 'POST' = 'GET') =>
     fetch(sandbox.url + path, { method })
 
-  const sent = async (orderId: string): Promise<Sent[]> => {
+  const outboxOf = async (key: string, aboutLetters: boolean): Promise<Sent[]> => {
     const rows = await db.query(
-      'select type, payload, headers from outbox where key = $1 order by id',
-      [orderId],
+      `select type, payload, headers from outbox where key = $1 and type like 'message.%' = $2
+       order by id`,
+      [key, aboutLetters],
     )
     return rows.map((row) => ({
       type: String(row['type']),
@@ -112,6 +124,8 @@ export async function createWorld(slowMs = 400): Promise<World> {
       headers: row['headers'] as Sent['headers'],
     }))
   }
+
+  const sent = (orderId: string): Promise<Sent[]> => outboxOf(orderId, false)
 
   const pipelineOf = (consumer: Consumer<PaymentRows>, database: Database): Pipeline =>
     createPipeline({ consumer, database, source: 'payment-service', namespace, logger })
@@ -121,10 +135,22 @@ export async function createWorld(slowMs = 400): Promise<World> {
     const database = openDatabase({ url: db.serviceUrl, applicationName: 'payment-service-test' })
     const health = createHealth()
     const work = createPaymentWork(settings, { database, logger, health })
-    const lifecycle = createLifecycle(work.components, { logger, shutdownTimeoutMs: 20_000 })
+    const intake = createIntake({
+      service: 'payment-service',
+      consumers: [work.kafka, work.rabbitmq],
+      dueWork: [refundDueWork(work.dueNow)],
+      database,
+      namespace,
+      logger,
+      health,
+      inboxRetentionDays: 8,
+      parkedPollIntervalMs: 50,
+    })
+    const components = [...work.components, ...intake.components]
+    const lifecycle = createLifecycle(components, { logger, shutdownTimeoutMs: 20_000 })
     const pipelines = {
-      kafka: pipelineOf(work.kafka, database),
-      rabbitmq: pipelineOf(work.rabbitmq, database),
+      kafka: intake.of(work.kafka).pipeline,
+      rabbitmq: intake.of(work.rabbitmq).pipeline,
     }
     await lifecycle.start()
     health.markStarted()
@@ -136,6 +162,7 @@ export async function createWorld(slowMs = 400): Promise<World> {
     running.add(stop)
     return {
       deliver: (...messages) => handleAll(pipelines, messages),
+      command: (one) => intake.redrive.pipeline.handle([asIncoming(one)]),
       problems: () =>
         Object.entries(health.readiness().checks)
           .filter(([, report]) => report.status !== 'ok')
@@ -176,6 +203,7 @@ export async function createWorld(slowMs = 400): Promise<World> {
       return row
     },
     sent,
+    said: (messageId) => outboxOf(messageId, true),
     untilSent: (orderId, type) =>
       waitFor(() => sent(orderId), {
         message: `${type} of ${orderId}`,

@@ -4,7 +4,8 @@ import { enqueue } from '@edp/outbox'
 import { faultPoint, type Tx } from '@edp/runtime'
 import { BatchRows, mergeKeys } from './batch-rows.ts'
 import type { AllChanged, BoundMessage, Consumer, Tables } from './handler.ts'
-import type { PositionedMessage } from './read-message.ts'
+import { nothingParked, park, type ParkedCounts, sortOut } from './park.ts'
+import type { TakenMessage } from './read-message.ts'
 
 /** Whose messages they are, and what goes into what they send. */
 export interface ApplyOptions<T extends Tables> {
@@ -16,24 +17,43 @@ export interface ApplyOptions<T extends Tables> {
 
 /** What a batch came to, once it is committed. */
 export interface BatchResult<T extends Tables> {
-  /** How many messages were no duplicates. */
-  readonly fresh: number
+  readonly applied: number
+  readonly duplicate: number
+  readonly parked: ParkedCounts
   readonly changed: AllChanged<T> | undefined
 }
 
-/** Steps 2 to 6 of a batch: inbox, load, decide, save; the outbox rows go out with the commit. */
+/** Steps 2 to 6 of a batch: inbox, parking, load, decide, save; the outbox rows go out with the commit. */
 export async function applyBatch<T extends Tables>(
   tx: Tx,
   options: ApplyOptions<T>,
-  messages: readonly PositionedMessage<T>[],
+  messages: readonly TakenMessage<T>[],
 ): Promise<BatchResult<T>> {
+  const fresh = await claimFresh(options.consumer.name, tx, messages)
+  const duplicate = messages.length - fresh.length
+  if (fresh.length === 0) {
+    return { applied: 0, duplicate, parked: nothingParked, changed: undefined }
+  }
+  const parkOptions = { consumer: options.consumer, sender: options }
+  const { toHandle, toPark } = await sortOut(tx, parkOptions, fresh)
+  const parked = await park(tx, parkOptions, toPark)
+  const changed = await applyMessages(tx, options, boundOf(toHandle))
+  await faultPoint('pipeline.before-commit')
+  return { applied: toHandle.length, duplicate, parked, changed }
+}
+
+/** Load, decide, save: the effects of messages that are nobody else's meanwhile. */
+export async function applyMessages<T extends Tables>(
+  tx: Tx,
+  options: ApplyOptions<T>,
+  messages: readonly BoundMessage<T>[],
+): Promise<AllChanged<T> | undefined> {
   const { consumer, now, source, namespace } = options
-  const fresh = await claimFresh(consumer.name, tx, messages)
-  if (fresh.length === 0) return { fresh: 0, changed: undefined }
-  const loaded = await consumer.store.load(tx, mergeKeys(consumer.store, fresh))
+  if (messages.length === 0) return undefined
+  const loaded = await consumer.store.load(tx, mergeKeys(consumer.store, messages))
   const rows = new BatchRows(consumer.store, loaded)
   const sent: ComposedMessage[] = []
-  for (const message of fresh) {
+  for (const message of messages) {
     const decision = message.decide(rows.rows, now)
     if (decision.changed) rows.apply(decision.changed)
     if (decision.messages) {
@@ -43,8 +63,7 @@ export async function applyBatch<T extends Tables>(
   }
   const changed = rows.changed()
   await consumer.store.save(tx, changed, sent)
-  await faultPoint('pipeline.before-commit')
-  return { fresh: fresh.length, changed }
+  return changed
 }
 
 function originOf<O extends object>(cause: Envelope, origin: O) {
@@ -60,12 +79,16 @@ function originOf<O extends object>(cause: Envelope, origin: O) {
 async function claimFresh<T extends Tables>(
   consumerName: string,
   tx: Tx,
-  messages: readonly PositionedMessage<T>[],
-): Promise<BoundMessage<T>[]> {
-  const byId = new Map<string, BoundMessage<T>>()
-  for (const { message } of messages) {
-    if (!byId.has(message.envelope.id)) byId.set(message.envelope.id, message)
+  messages: readonly TakenMessage<T>[],
+): Promise<TakenMessage<T>[]> {
+  const byId = new Map<string, TakenMessage<T>>()
+  for (const message of messages) {
+    if (!byId.has(message.inboxId)) byId.set(message.inboxId, message)
   }
   const claimed = await claim(tx, consumerName, [...byId.keys()])
-  return [...byId.values()].filter((message) => claimed.has(message.envelope.id))
+  return [...byId.values()].filter((message) => claimed.has(message.inboxId))
+}
+
+function boundOf<T extends Tables>(messages: readonly TakenMessage<T>[]): BoundMessage<T>[] {
+  return messages.flatMap((message) => (message.failure === undefined ? [message.message] : []))
 }

@@ -1,14 +1,6 @@
-import {
-  AppError,
-  classify,
-  fullJitter,
-  type HealthReport,
-  Linger,
-  type Logger,
-  sleep,
-} from '@edp/runtime'
+import { fullJitter, type HealthReport, Linger, type Logger, sleep } from '@edp/runtime'
 import type { Pipeline } from './pipeline.ts'
-import type { IncomingMessage } from './read-message.ts'
+import type { IncomingMessage } from './incoming-message.ts'
 
 /** What one partition or queue delivered at once, in its order. */
 export interface Delivery {
@@ -20,8 +12,6 @@ export interface Delivery {
 export interface BatchLaneOptions {
   pipeline: Pick<Pipeline, 'handle'>
   logger: Logger
-  /** Told once that a message can never be handled. The lane takes nothing more. */
-  onFailure: (error: AppError) => void
   /** The longest wait after a batch, in which the next one grows; 8 ms for each thousand messages a second. Default 15. */
   lingerMsMax?: number
   /** How many messages share a transaction; default 1000. What is more than that goes into two at a time. */
@@ -154,10 +144,7 @@ export class BatchLane {
           this.#pause = undefined
           return true
         } catch (error) {
-          if (classify(error) !== 'transient-everything') {
-            this.#fail(error)
-            return false
-          }
+          // Whatever it is: no message ends a consumer, and one that is acknowledged in passing would be lost.
           if (signal.aborted) return false
           const delayMs = fullJitter({ attempt, ...retryBackoff })
           this.#pause ??= { error, since: performance.now() }
@@ -170,33 +157,22 @@ export class BatchLane {
       this.#handlingSince = undefined
     }
   }
-
-  #fail(error: unknown): void {
-    if (this.#stopped) return
-    this.#stopped = true
-    this.interrupt()
-    this.#options.onFailure(
-      error instanceof AppError
-        ? error
-        : new AppError('message-failed', reasonOf(error), { retry: 'permanent', cause: error }),
-    )
-  }
 }
 
-/** Deliveries that may run beside each other: all in one, or in two of about the same size when they are too many. */
+/**
+ * Deliveries that may run beside each other: all in one, or the earlier and the later half when they are too many. Halves and
+ * not a mixture, so that what is done when they are interrupted is the beginning of each.
+ */
 function sharesOf(deliveries: readonly Delivery[], batchMessagesMax: number): Delivery[][] {
   const messages = deliveries.reduce((sum, delivery) => sum + delivery.messages.length, 0)
   if (messages <= batchMessagesMax) return [[...deliveries]]
   const [one, two] = [new Array<Delivery>(), new Array<Delivery>()]
-  let [ofOne, ofTwo] = [0, 0]
-  for (const delivery of deliveries.toSorted((a, b) => b.messages.length - a.messages.length)) {
-    if (ofOne <= ofTwo) {
-      one.push(delivery)
-      ofOne += delivery.messages.length
-    } else {
-      two.push(delivery)
-      ofTwo += delivery.messages.length
-    }
+  let before = 0
+  for (const delivery of deliveries) {
+    const middle = before + delivery.messages.length / 2
+    if (middle <= messages / 2) one.push(delivery)
+    else two.push(delivery)
+    before += delivery.messages.length
   }
   return [one, two]
 }

@@ -34,8 +34,8 @@ export function createConsumerSessions(options: ConsumerSessionsOptions): Compon
 
 /**
  * Keeps a consumer alive: one session after the other, each with a new client, so that nothing of an outage lives on in it.
- * Consumes once its Postgres answers, is degraded while its broker is away, and stops for good, loudly, at a message that
- * can never be handled.
+ * Consumes once its Postgres answers, is degraded while its broker is away, and stops for good, loudly, only at an error of its
+ * client that no outage explains: never for a message.
  */
 class ConsumerSessions implements Component {
   readonly name: string
@@ -117,8 +117,7 @@ class ConsumerSessions implements Component {
   }
 
   #openSession(): ConsumerSession {
-    const lane = new BatchLane({ ...this.#options, onFailure: (error) => this.#fail(error) })
-    return this.#options.openSession(lane)
+    return this.#options.openSession(new BatchLane(this.#options))
   }
 
   #fail(error: unknown): void {

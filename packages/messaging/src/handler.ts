@@ -8,6 +8,7 @@ import {
   readBody,
 } from '@edp/event-schemas'
 import type { Tx } from '@edp/runtime'
+import { defaultRetryPolicy, type RetryPolicy } from './retry-policy.ts'
 
 /** The rows that a service's messages need in memory: a name for each table, with its row type. */
 export type Tables = object
@@ -112,18 +113,20 @@ export interface Consumer<T extends Tables> {
   readonly name: string
   readonly store: RowStore<T>
   readonly handlers: ReadonlyMap<string, HandlerEntry<T>>
+  readonly retry: RetryPolicy
   /** Told what a batch changed, after its commit: for waking up due work. It must not throw. */
   readonly afterCommit: (changed: AllChanged<T>) => void
 }
 
 /**
- * Declares the consumer of a service on a transport.
+ * Declares the consumer of a service on a transport. `retry` says what becomes of messages that fail.
  * @throws Error when a message type is listed twice
  */
 export function consumer<T extends Tables>(options: {
   name: string
   store: RowStore<T>
   handlers: readonly HandlerEntry<T>[]
+  retry?: RetryPolicy
   afterCommit?: (changed: AllChanged<T>) => void
 }): Consumer<T> {
   const handlers = new Map<string, HandlerEntry<T>>()
@@ -132,6 +135,6 @@ export function consumer<T extends Tables>(options: {
     if (handlers.has(name)) throw new Error(`${options.name} handles ${name} twice`)
     handlers.set(name, entry)
   }
-  const { name, store, afterCommit = () => undefined } = options
-  return { name, store, handlers, afterCommit }
+  const { name, store, retry = defaultRetryPolicy, afterCommit = () => undefined } = options
+  return { name, store, handlers, retry, afterCommit }
 }

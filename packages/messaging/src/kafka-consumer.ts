@@ -13,7 +13,7 @@ export interface KafkaConsumerOptions extends ConsumerOptions {
 /**
  * Feeds the messages of a consumer's topics to its pipeline: everything that one fetch brought is one transaction, and
  * an offset is committed only after it. It consumes once its Postgres answers, survives outages of Kafka and Postgres by
- * itself (degraded), and stops for good, loudly, at a message that can never be handled.
+ * itself (degraded), and never stops for a message.
  *
  * `start` does not wait for the broker: a service is ready without it.
  * @throws Error when the consumer handles nothing that comes over Kafka

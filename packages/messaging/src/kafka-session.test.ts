@@ -8,6 +8,7 @@ test('headers are text: of a repeated one the last value, an absent one is left 
     repeated: [Buffer.from('first'), Buffer.from('last ☕')],
     empty: Buffer.alloc(0),
     absent: undefined,
+    'without a value': null,
     none: [],
   })
   expect(headers).toEqual({

@@ -2,7 +2,7 @@ import { gauge, type HealthReport, type Logger } from '@edp/runtime'
 import type { Consumer as KafkajsConsumer, EachBatchPayload, IHeaders, Kafka } from 'kafkajs'
 import type { BatchLane } from './batch-lane.ts'
 import type { ConsumerSession } from './consumer-sessions.ts'
-import type { IncomingMessage } from './read-message.ts'
+import type { IncomingMessage } from './incoming-message.ts'
 
 export interface KafkaSessionOptions {
   kafka: Kafka
@@ -219,18 +219,25 @@ function incomingMessages(batch: EachBatchPayload['batch']): IncomingMessage[] {
     position: place + message.offset,
     headers: textHeaders(message.headers),
     body: message.value ?? empty,
+    recordedAtMs: Number(message.timestamp),
   }))
 }
 
 const empty = Buffer.alloc(0)
 
-/** Header values as text; of a repeated header the last value, as Kafka's own clients read it. */
-export function textHeaders(headers: IHeaders | undefined): Record<string, string> {
+/**
+ * Header values as text; of a repeated header the last value, as Kafka's own clients read it. A producer may send a header without a
+ * value, which the client's types do not know: it is left out.
+ */
+export function textHeaders(
+  headers: Readonly<Record<string, IHeaders[string] | null>> | undefined,
+): Record<string, string> {
   const texts: Record<string, string> = {}
   for (const name in headers) {
     const value = headers[name]
     const last = Array.isArray(value) ? value.at(-1) : value
-    if (last !== undefined) texts[name] = typeof last === 'string' ? last : last.toString()
+    if (last !== undefined && last !== null)
+      texts[name] = typeof last === 'string' ? last : last.toString()
   }
   return texts
 }

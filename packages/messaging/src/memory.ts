@@ -1,8 +1,8 @@
 import type { OutboxRow, Publisher } from '@edp/outbox'
-import type { AppError, Component, HealthReport } from '@edp/runtime'
+import type { Component, HealthReport } from '@edp/runtime'
 import { BatchLane } from './batch-lane.ts'
 import { partitionOf } from './kafka-partitioner.ts'
-import type { IncomingMessage } from './read-message.ts'
+import type { IncomingMessage } from './incoming-message.ts'
 import { type ConsumerOptions, groupOf, queuesOf, topicsOf } from './subscription.ts'
 
 /**
@@ -118,7 +118,6 @@ class MemoryConsumer implements Component {
   readonly #lane: BatchLane
   #running: Promise<void> | undefined
   #stopped = false
-  #failure: AppError | undefined
   #wake = (): void => undefined
 
   constructor(state: BrokerState, options: ConsumerOptions) {
@@ -130,7 +129,7 @@ class MemoryConsumer implements Component {
       ...topicsOf(options).map((name) => ({ name, group })),
       ...queuesOf(options).map((name) => ({ name, group: state.group(name) })),
     ]
-    this.#lane = new BatchLane({ ...options, onFailure: (error) => this.#crash(error) })
+    this.#lane = new BatchLane(options)
   }
 
   async start(): Promise<void> {
@@ -154,7 +153,6 @@ class MemoryConsumer implements Component {
   }
 
   report(): HealthReport {
-    if (this.#failure) return { status: 'unhealthy', detail: this.#failure.message }
     return this.#lane.report()
   }
 
@@ -164,13 +162,6 @@ class MemoryConsumer implements Component {
 
   #groups(): Set<Group> {
     return new Set(this.#sources.map(({ group }) => group))
-  }
-
-  #crash(error: AppError): void {
-    this.#failure = error
-    this.#stopped = true
-    this.wake()
-    this.#options.onCrash(error)
   }
 
   async #run(): Promise<void> {

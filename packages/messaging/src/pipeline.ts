@@ -1,30 +1,27 @@
-import { isPartitionMissing } from '@edp/idempotency'
 import {
   AppError,
-  classify,
   counter,
   type Database,
-  type FailureClass,
   faultPoint,
-  fullJitter,
   histogram,
   type Logger,
-  sleep,
+  type Tx,
 } from '@edp/runtime'
-import { applyBatch } from './apply-batch.ts'
+import { applyBatch, type BatchResult } from './apply-batch.ts'
+import { type Failure, failureOf } from './failure.ts'
 import type { AllChanged, Consumer, Tables } from './handler.ts'
-import { type IncomingMessage, type PositionedMessage, readBatch } from './read-message.ts'
+import type { IncomingMessage } from './incoming-message.ts'
+import type { ParkedCounts } from './park.ts'
+import { readBatch, type TakenMessage } from './read-message.ts'
 
 /** Applies batches of messages, each message's effect exactly once. */
 export interface Pipeline {
   /** @throws when the database does not answer: then nothing should be fetched yet */
   ready(): Promise<void>
   /**
-   * Resolves when the effects of every message are committed; only then may it be acknowledged. Duplicates, and types that
+   * Resolves when every message is committed as applied or as parked; only then may it be acknowledged. Duplicates, and facts that
    * the consumer does not handle, count as done. `signal` ends it between two transactions, as if nothing could be handled.
    * @throws AppError `transient-everything` when nothing can be handled now: hand the same batch in again later
-   * @throws AppError `permanent` when a message can never be handled: the consumer must stop, loudly. Every other message
-   * of the batch was handled, and is skipped as a duplicate when it comes again.
    */
   handle(batch: readonly IncomingMessage[], signal?: AbortSignal): Promise<void>
 }
@@ -37,13 +34,15 @@ export interface PipelineOptions<T extends Tables> {
   namespace: string
   logger: Logger
   now?: () => Date
-  /** How often a message that fails alone is tried before it stops the consumer; default 3. */
-  attemptsMax?: number
-  /** How far back the inbox remembers messages, as its upkeep is told; default 8. Older ones are refused. */
+  /** How far back the inbox remembers messages, as its upkeep is told; default 8. Older ones are dead. */
   inboxRetentionDays?: number
+  /** A longer body is not parsed, the message is dead; default 1 MiB. */
+  payloadBytesMax?: number
+  /** Told after the commit that messages were parked. */
+  onParked?: () => void
 }
 
-const retryBackoff = { baseMs: 50, capMs: 1000 }
+export const payloadBytesMaxDefault = 1024 * 1024
 
 const handled = counter('edp_consumer_messages_total', 'Messages by what became of them', [
   'consumer',
@@ -55,79 +54,117 @@ const batchSeconds = histogram('edp_consumer_batch_seconds', 'From taking a batc
 
 /** Builds the pipeline of one consumer. The batch is the unit: one transaction, three round trips. */
 export function createPipeline<T extends Tables>(options: PipelineOptions<T>): Pipeline {
-  const { consumer, database, logger, inboxRetentionDays = 8 } = options
+  const { consumer, database, inboxRetentionDays = 8 } = options
+  const { payloadBytesMax = payloadBytesMaxDefault } = options
   return {
     ready: () => database.ping(),
     handle: async (batch, signal) => {
       const stop = batchSeconds.startTimer({ consumer: consumer.name })
-      const reading = readBatch(batch, { consumer, now: nowOf(options), inboxRetentionDays })
-      const failures = [...reading.failures, ...(await runAll(options, reading.messages, signal))]
+      const now = nowOf(options)
+      const reading = { consumer, now, inboxRetentionDays, payloadBytesMax }
+      const { messages, skipped } = readBatch(batch, reading)
+      await runAll(options, messages, signal)
       stop()
-      count(consumer, 'skipped', reading.skipped)
-      count(consumer, 'failed', failures.length)
-      for (const failure of failures) logger.error({ err: failure }, 'message cannot be handled')
-      if (failures[0]) throw failures[0]
+      count(consumer, 'skipped', skipped)
     },
   }
 }
 
-/** Everything at once, else one by one, so that only the broken ones fail: what they failed with. */
+/** Everything at once, else one by one, so that only the broken ones are parked. */
 async function runAll<T extends Tables>(
   options: PipelineOptions<T>,
-  messages: readonly PositionedMessage<T>[],
+  messages: readonly TakenMessage<T>[],
   signal: AbortSignal | undefined,
-): Promise<AppError[]> {
-  if (messages.length === 0) return []
+): Promise<void> {
+  if (messages.length === 0) return
   try {
     await run(options, messages)
-    return []
+    return
   } catch (error) {
-    if (failureOf(error) === 'transient-everything') throw asPause(error)
+    if (failureOf(error).class === 'transient-everything') throw asPause(error)
     options.logger.warn({ err: error, messages: messages.length }, 'batch failed, going one by one')
   }
-  const failures: AppError[] = []
   for (const message of messages) {
-    const failure = await runAlone(options, message, signal)
-    if (failure) failures.push(failure)
+    if (signal?.aborted) throw asPause(signal.reason)
+    await runAlone(options, message)
   }
-  return failures
 }
 
 async function runAlone<T extends Tables>(
   options: PipelineOptions<T>,
-  message: PositionedMessage<T>,
-  signal: AbortSignal | undefined,
-): Promise<AppError | undefined> {
-  const { logger, attemptsMax = 3 } = options
-  for (let attempt = 1; ; attempt += 1) {
-    if (signal?.aborted) throw asPause(signal.reason)
-    try {
-      await run(options, [message])
-      return undefined
-    } catch (error) {
-      const failure = failureOf(error)
-      if (failure === 'transient-everything') throw asPause(error)
-      if (failure === 'permanent' || attempt >= attemptsMax) return asFailed(message, error)
-      logger.warn({ err: error, attempt, position: message.position }, 'message failed')
-      await sleep(fullJitter({ attempt, ...retryBackoff }))
-    }
+  message: TakenMessage<T>,
+): Promise<void> {
+  try {
+    await run(options, [message])
+  } catch (error) {
+    const failure = failureOf(error)
+    if (failure.class === 'transient-everything') throw asPause(error)
+    const { position } = message.incoming
+    options.logger.warn({ err: error, position }, 'message failed, it is parked')
+    await runFailed(options, message, failure)
+  }
+}
+
+/** Parks a message that failed alone, unless somebody else has applied it meanwhile. */
+async function runFailed<T extends Tables>(
+  options: PipelineOptions<T>,
+  { incoming, inboxId, key }: TakenMessage<T>,
+  failure: Failure,
+): Promise<void> {
+  try {
+    await run(options, [{ incoming, inboxId, key, failure }])
+  } catch (error) {
+    // Whatever it is, the message is neither applied nor parked, so it stays with the broker.
+    throw asPause(error)
   }
 }
 
 async function run<T extends Tables>(
   options: PipelineOptions<T>,
-  messages: readonly PositionedMessage<T>[],
+  messages: readonly TakenMessage<T>[],
 ): Promise<void> {
   const { consumer, source, namespace, database } = options
   const now = nowOf(options)
-  const result = await database.transaction((tx) =>
-    applyBatch(tx, { consumer, source, namespace, now }, messages),
-  )
+  const apply = (tx: Tx) => applyBatch(tx, { consumer, source, namespace, now }, messages)
+  const result = await database.transaction(apply)
   // What counts and what wakes others is known only after the commit.
-  count(consumer, 'applied', result.fresh)
-  count(consumer, 'duplicate', messages.length - result.fresh)
-  if (result.changed) notify(options, result.changed)
+  note(options, messages, result)
   await faultPoint('pipeline.after-commit')
+}
+
+function note<T extends Tables>(
+  options: PipelineOptions<T>,
+  messages: readonly TakenMessage<T>[],
+  { applied, duplicate, parked, changed }: BatchResult<T>,
+): void {
+  const { consumer } = options
+  count(consumer, 'applied', applied)
+  count(consumer, 'duplicate', duplicate)
+  if (changed) notify(options, changed)
+  const isAnyParked = countParked(consumer, parked)
+  if (!isAnyParked) return
+  logParked(options, messages)
+  options.onParked?.()
+}
+
+function countParked(consumer: { readonly name: string }, parked: ParkedCounts): boolean {
+  const { retrying, waiting, dead } = parked
+  count(consumer, 'retrying', retrying)
+  count(consumer, 'waiting', waiting)
+  count(consumer, 'dead', dead)
+  return retrying + waiting + dead > 0
+}
+
+/** Those that could not be read; what failed otherwise was logged when it did. */
+function logParked<T extends Tables>(
+  { logger }: PipelineOptions<T>,
+  messages: readonly TakenMessage<T>[],
+): void {
+  for (const { failure, incoming } of messages) {
+    if (failure === undefined) continue
+    const { code, message } = failure
+    logger.error({ position: incoming.position, code, reason: message }, 'message is parked')
+  }
 }
 
 /** The messages are committed: whatever the callback does must not make them look as if they were not. */
@@ -147,25 +184,9 @@ function nowOf({ now }: { now?: () => Date }): Date {
   return now?.() ?? new Date()
 }
 
-function failureOf(error: unknown): FailureClass {
-  return isPartitionMissing(error) ? 'transient-everything' : classify(error)
-}
-
 function asPause(error: unknown): AppError {
   return new AppError('paused', 'nothing can be handled now', {
     retry: 'transient-everything',
-    cause: error,
-  })
-}
-
-function asFailed<T extends Tables>(
-  { message: { envelope }, position }: PositionedMessage<T>,
-  error: unknown,
-): AppError {
-  const reason = error instanceof Error ? error.message : String(error)
-  const what = `${envelope.type} ${envelope.id} at ${position}`
-  return new AppError('message-failed', `cannot handle ${what}: ${reason}`, {
-    retry: 'permanent',
     cause: error,
   })
 }

@@ -24,8 +24,7 @@ const prefetchLimit = 65_535
 /**
  * Feeds the messages of a consumer's queues to its pipeline: everything that the broker has handed over is one transaction,
  * and is acknowledged only after it. Over a connection of its own. It consumes once its Postgres answers, survives outages of
- * RabbitMQ and Postgres and queues that are gone by itself (degraded), and stops for good, loudly, at a message that can never
- * be handled. RabbitMQ promises no order.
+ * RabbitMQ and Postgres and queues that are gone by itself (degraded), and never stops for a message. RabbitMQ promises no order.
  *
  * `start` does not wait for the broker: a service is ready without it.
  * @throws Error when the consumer handles nothing that comes over RabbitMQ

@@ -1,5 +1,5 @@
 import type { ConsumeMessage, MessageProperties } from 'amqplib'
-import type { IncomingMessage } from './read-message.ts'
+import type { IncomingMessage } from './incoming-message.ts'
 
 /** Which headers of a delivery its consumer gets. */
 export type HeaderChoice = 'of-the-message' | 'all'

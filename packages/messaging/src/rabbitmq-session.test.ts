@@ -50,6 +50,9 @@ class FakeBroker {
       ack: ({ fields }: ConsumeMessage, allUpTo: boolean) => {
         this.told.push(`ack ${allUpTo ? 'up to ' : ''}${fields.deliveryTag}`)
       },
+      nack: ({ fields }: ConsumeMessage) => {
+        this.told.push(`nack up to ${fields.deliveryTag}`)
+      },
       checkQueue: () =>
         this.answers
           ? Promise.resolve({ messageCount: this.waiting })
@@ -99,6 +102,12 @@ afterEach(async () => {
   vi.useRealTimers()
 })
 
+/** Settles so many of each delivery named, and waits for the end of the tick. */
+async function settle(...settled: readonly (readonly [delivery: number, count: number])[]) {
+  for (const [index, count] of settled) taken[index]?.settle(count)
+  await Promise.resolve()
+}
+
 async function deliverAll(counts: readonly number[]): Promise<void> {
   for (const count of counts) {
     const before = taken.length
@@ -116,12 +125,18 @@ test('prefetches for each consumer, and takes what arrived at once as one delive
 test('acknowledges nothing before it is settled, and never past what is not', async () => {
   await deliverAll([3, 2])
   expect(broker.told).toHaveLength(2)
-  taken[1]?.settle(2)
+  await settle([1, 2])
   expect(broker.told).toHaveLength(2)
-  taken[0]?.settle(2)
+  await settle([0, 2])
   expect(broker.told.slice(2)).toEqual(['ack up to 2'])
-  taken[0]?.settle(3)
+  await settle([0, 3])
   expect(broker.told.slice(2)).toEqual(['ack up to 2', 'ack up to 5'])
+})
+
+test('what is settled at once is acknowledged at once', async () => {
+  await deliverAll([1, 2, 1])
+  await settle([0, 1], [1, 2], [2, 1])
+  expect(broker.told.slice(2)).toEqual(['ack up to 4'])
 })
 
 test('a stop cancels, ends what runs, acknowledges it, and only then closes the channel and the connection', async () => {
@@ -130,8 +145,8 @@ test('a stop cancels, ends what runs, acknowledges it, and only then closes the 
   await session.stop()
   expect(broker.told.slice(2)).toEqual([
     'cancel',
-    'ack 2',
-    'ack 3',
+    'nack up to 1',
+    'ack up to 3',
     'close channel',
     'close connection',
   ])
@@ -146,7 +161,7 @@ test.each([
   happen()
   expect(await ended).toBeInstanceOf(Error)
   expect(session.isConsuming).toBe(false)
-  taken[0]?.settle(1)
+  await settle([0, 1])
   expect(broker.told.filter((what) => what.startsWith('ack'))).toEqual([])
 })
 

@@ -42,6 +42,8 @@ export class RabbitSession implements ConsumerSession {
   #model: ChannelModel | undefined
   #channel: Channel | undefined
   #arrived: ConsumeMessage[] = []
+  /** To be acknowledged with all before it, at the end of this tick. */
+  #settledUpTo: ConsumeMessage | undefined
   #isConsuming = false
   #hasConsumed = false
   #isOver = false
@@ -154,20 +156,33 @@ export class RabbitSession implements ConsumerSession {
   #deliver(): void {
     const messages = this.#arrived
     this.#arrived = []
+    this.#acks.arrive(messages)
     void this.#options.lane.take({
       messages: messages.map((message) => incomingMessage(message, this.#options.headers)),
       settle: (count) => {
         const last = this.#acks.settle(messages.slice(0, count))
-        if (last) this.#acknowledge(last, { allUpTo: true })
+        if (last) this.#acknowledgeSoon(last)
       },
     })
   }
 
+  /** A batch settles one delivery after the other, and each acknowledgement is a command to the queue: one for all of them. */
+  #acknowledgeSoon(last: ConsumeMessage): void {
+    if (this.#settledUpTo === undefined) queueMicrotask(() => this.#acknowledgeSettled())
+    this.#settledUpTo = last
+  }
+
+  #acknowledgeSettled(): void {
+    const last = this.#settledUpTo
+    this.#settledUpTo = undefined
+    if (last) this.#tell((channel) => channel.ack(last, true))
+  }
+
   /** After a session nothing is acknowledged: the message comes again, to whomever, and is a duplicate. */
-  #acknowledge(message: ConsumeMessage, { allUpTo }: { allUpTo: boolean }): void {
-    if (this.#isOver) return
+  #tell(what: (channel: Channel) => void): void {
+    if (this.#isOver || this.#channel === undefined) return
     try {
-      this.#channel?.ack(message, allUpTo)
+      what(this.#channel)
     } catch (error) {
       // A channel that is just closing throws.
       this.#end(error)
@@ -209,12 +224,26 @@ export class RabbitSession implements ConsumerSession {
   async #stop(): Promise<void> {
     if (this.#isConsuming && this.#channel) await this.#cancel(this.#channel)
     await this.#options.lane.stop()
-    for (const message of this.#acks.takeRest()) this.#acknowledge(message, { allUpTo: false })
+    this.#acknowledgeSettled()
+    this.#settleRest()
     // The channel before the connection, whose close frame overtakes acknowledgements that wait on the channel: handled
     // messages then come again (a test shows it).
     if (!this.#isOver && this.#channel) await this.#farewell(this.#channel.close())
     this.#end(new Error('stopped'))
     await this.#disconnect()
+  }
+
+  /**
+   * In as few commands as there are runs, with what is not handled given back explicitly where it lies before what is. A channel
+   * that closes forgets what it has not yet told the queue, and it tells no more than 32 commands at once: of 1000
+   * acknowledgements one by one, 966 messages came again (measured, RabbitMQ 3.10; its source says the same of 4.x).
+   */
+  #settleRest(): void {
+    for (const { last, isHandled } of this.#acks.takeRuns()) {
+      this.#tell((channel) =>
+        isHandled ? channel.ack(last, true) : channel.nack(last, true, true),
+      )
+    }
   }
 
   /** Afterwards nothing more is delivered. What was, and is not handled, goes back when the channel closes. */

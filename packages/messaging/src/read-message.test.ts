@@ -8,7 +8,8 @@ import {
 } from '@edp/event-schemas'
 import { expect, test } from 'vitest'
 import { consumer, on } from './handler.ts'
-import { type IncomingMessage, readBatch } from './read-message.ts'
+import type { IncomingMessage } from './incoming-message.ts'
+import { readBatch } from './read-message.ts'
 
 const nothing = { keys: () => ({}), decide: () => ({}) }
 const store = { keyOf: {}, load: () => Promise.resolve({}), save: () => Promise.resolve() }
@@ -21,12 +22,14 @@ function read(message: IncomingMessage) {
     on(orderPlacedV1, nothing, { only: 'orchestrated' }),
   ]
   const only = consumer({ name: 'test', store, handlers })
-  const { messages, skipped, failures } = readBatch([message], {
+  const { messages, skipped } = readBatch([message], {
     consumer: only,
     now,
     inboxRetentionDays: 8,
+    payloadBytesMax: 1024,
   })
-  return { read: messages.length, skipped, failures: failures.map(({ code }) => code) }
+  const failures = messages.flatMap(({ failure }) => failure?.reason ?? [])
+  return { read: messages.length - failures.length, skipped, failures }
 }
 
 const origin = {

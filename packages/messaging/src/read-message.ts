@@ -3,46 +3,51 @@ import {
   fromHeaders,
   headerPrefix,
   parseType,
-  type Transport,
   typeFromHeaders,
 } from '@edp/event-schemas'
 import { AppError, unreachable } from '@edp/runtime'
+import { failureOf, type Failure, type UnreadableReason } from './failure.ts'
 import type { BoundMessage, Consumer, HandlerEntry, Tables } from './handler.ts'
+import { type InboxWindow, inboxIdOf, placeOf } from './inbox-id.ts'
+import { type IncomingMessage, subjectOf } from './incoming-message.ts'
 
-/** A message as a broker delivered it. */
-export interface IncomingMessage {
-  readonly transport: Transport
-  /** Where it lies, for logs and dead letters: `edp.order.events/3@1207`. */
-  readonly position: string
-  readonly headers: Readonly<Record<string, string | undefined>>
-  readonly body: Uint8Array
+/** A message of a batch, with where it came from. */
+interface Taken {
+  readonly incoming: IncomingMessage
+  /** What the inbox knows it by. */
+  readonly inboxId: string
+  /** What orders it; undefined when it may hold back no other message. */
+  readonly key: string | undefined
 }
 
-/** A message that was read, with the place that it came from. */
-export interface PositionedMessage<T extends Tables> {
+/** A message that was read and bound to its handler. */
+export interface ReadableMessage<T extends Tables> extends Taken {
   readonly message: BoundMessage<T>
-  readonly position: string
+  readonly failure?: undefined
 }
+
+/** A message that cannot be read, or not here and now. */
+export interface UnreadableMessage extends Taken {
+  readonly failure: Failure
+}
+
+export type TakenMessage<T extends Tables> = ReadableMessage<T> | UnreadableMessage
 
 /** What became of the messages of a batch when they were read. */
 export interface BatchReading<T extends Tables> {
-  /** To be handled, in the order in which they came. */
-  readonly messages: readonly PositionedMessage<T>[]
+  /** To be handled or parked, in the order in which they came. */
+  readonly messages: readonly TakenMessage<T>[]
   /** Facts that are not for this consumer: of a type that it does not handle, or of the other style of saga. */
   readonly skipped: number
-  /** Why the others can never be handled, each with its position. */
-  readonly failures: readonly AppError[]
 }
 
 /** What reading depends on. */
-export interface ReadingOptions<T extends Tables> {
-  consumer: Pick<Consumer<T>, 'handlers'>
-  now: Date
-  /** How far back the inbox has partitions. */
-  inboxRetentionDays: number
+export interface ReadingOptions<T extends Tables> extends InboxWindow {
+  readonly consumer: Pick<Consumer<T>, 'handlers'>
+  /** A longer body is not parsed. */
+  readonly payloadBytesMax: number
 }
 
-const aDayMs = 24 * 60 * 60 * 1000
 const otherStyle = {
   choreographed: 'orchestrated',
   orchestrated: 'choreographed',
@@ -53,35 +58,50 @@ export function readBatch<T extends Tables>(
   batch: readonly IncomingMessage[],
   options: ReadingOptions<T>,
 ): BatchReading<T> {
-  const messages: PositionedMessage<T>[] = []
-  const failures: AppError[] = []
+  const messages: TakenMessage<T>[] = []
   let skipped = 0
   for (const incoming of batch) {
-    try {
-      const message = readMessage(incoming, options)
-      if (message) messages.push({ message, position: incoming.position })
-      else skipped += 1
-    } catch (error) {
-      failures.push(
-        error instanceof AppError ? error : unreadable(incoming, 'poison', [String(error)]),
-      )
-    }
+    const message = takeMessage(incoming, options)
+    if (message) messages.push(message)
+    else skipped += 1
   }
-  return { messages, skipped, failures }
+  return { messages, skipped }
 }
 
-/** @throws AppError `permanent` when the message can never be read */
-function readMessage<T extends Tables>(
+function takeMessage<T extends Tables>(
   incoming: IncomingMessage,
   options: ReadingOptions<T>,
+): TakenMessage<T> | undefined {
+  try {
+    const message = readMessage(incoming, options, options)
+    if (message === undefined) return passOver(incoming)
+    const { id, subject } = message.envelope
+    // Postgres answers in lower case, and what does not come back from the inbox is a duplicate.
+    return { incoming, inboxId: id.toLowerCase(), key: subject, message }
+  } catch (error) {
+    const failure = failureOf(error)
+    // Nobody waits for what may have been applied days ago.
+    const key = failure.reason === 'too-old' ? undefined : subjectOf(incoming)
+    return { incoming, inboxId: inboxIdOf(incoming, options), key, failure }
+  }
+}
+
+/**
+ * Reads a message, of any age when no `window` is given. Undefined when the consumer does not handle its type or style.
+ * @throws AppError `permanent` when it cannot be read here, with the reason as its code
+ */
+export function readMessage<T extends Tables>(
+  incoming: IncomingMessage,
+  { consumer, payloadBytesMax }: Pick<ReadingOptions<T>, 'consumer' | 'payloadBytesMax'>,
+  window?: InboxWindow,
 ): BoundMessage<T> | undefined {
-  const entry = entryOf(incoming, options.consumer)
-  if (entry === undefined || isOtherStyle(incoming, entry)) return passOver(incoming)
+  const entry = entryOf(incoming, consumer)
+  if (entry === undefined || isOtherStyle(incoming, entry)) return undefined
   const reading = fromHeaders(incoming.transport, incoming.headers)
   if (!reading.ok) throw unreadable(incoming, 'poison', reading.problems)
-  const { envelope } = reading
-  checkAge(incoming, envelope.id, options)
-  const binding = entry.bind(envelope, parseJson(incoming))
+  // Before the body: whatever else is wrong with it, it may have been applied already.
+  if (window) checkAge(incoming, reading.envelope.id, window)
+  const binding = entry.bind(reading.envelope, parseJson(incoming, payloadBytesMax))
   if (!binding.ok) throw unreadable(incoming, binding.reason, binding.problems)
   return binding.bound
 }
@@ -95,13 +115,17 @@ function passOver(incoming: IncomingMessage): undefined {
   switch (incoming.transport) {
     case 'kafka':
       return undefined
-    case 'rabbitmq': {
-      const type = typeFromHeaders(incoming.transport, incoming.headers)
-      throw unreadable(incoming, 'unknown-type', [`nobody here handles ${type} in this style`])
-    }
+    case 'rabbitmq':
+      throw notHandled(incoming)
     default:
       return unreachable(incoming.transport)
   }
+}
+
+/** What a message is that its consumer does not handle, and that was not skipped. */
+export function notHandled(incoming: IncomingMessage): AppError {
+  const type = typeFromHeaders(incoming.transport, incoming.headers)
+  return unreadable(incoming, 'unknown-type', [`nobody here handles ${type} in this style`])
 }
 
 /** The handler of a message's type, whatever its version. */
@@ -124,30 +148,27 @@ function isOtherStyle<T extends Tables>(
   return headers[`${headerPrefix[transport]}coordination`] === otherStyle[coordination]
 }
 
-// An id outside the inbox's partitions would fail the whole batch.
-function checkAge<T extends Tables>(
-  incoming: IncomingMessage,
-  id: string,
-  { now, inboxRetentionDays }: ReadingOptions<T>,
-): void {
-  const madeAt = timeOfUuidV7(id)
-  if (madeAt > now.getTime() + aDayMs) {
-    throw unreadable(incoming, 'poison', [`the id ${id} was made more than a day from now`])
-  }
-  const oldestDay = (Math.floor(now.getTime() / aDayMs) - inboxRetentionDays) * aDayMs
-  // It may have been applied, and the inbox has forgotten it.
-  if (madeAt < oldestDay) {
-    throw unreadable(incoming, 'too-old', [`the id ${id} is older than the inbox remembers`])
+function checkAge(incoming: IncomingMessage, id: string, window: InboxWindow): void {
+  const place = placeOf(id, window)
+  switch (place) {
+    case 'inside':
+      return
+    case 'too-new':
+      throw unreadable(incoming, 'poison', [`the id ${id} was made more than a day from now`])
+    case 'too-old':
+      // It may have been applied, and the inbox has forgotten it.
+      throw unreadable(incoming, 'too-old', [`the id ${id} is older than the inbox remembers`])
+    default:
+      unreachable(place)
   }
 }
 
-/** When a uuid v7 was made, in milliseconds since 1970: its first 48 bits. */
-function timeOfUuidV7(id: string): number {
-  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
-}
-
-function parseJson(incoming: IncomingMessage): unknown {
+function parseJson(incoming: IncomingMessage, payloadBytesMax: number): unknown {
   const { buffer, byteOffset, byteLength } = incoming.body
+  if (byteLength > payloadBytesMax) {
+    const problem = `the body has ${byteLength} bytes, more than ${payloadBytesMax}`
+    throw unreadable(incoming, 'poison', [problem])
+  }
   try {
     return JSON.parse(Buffer.from(buffer, byteOffset, byteLength).toString('utf8'))
   } catch (error) {
@@ -157,7 +178,7 @@ function parseJson(incoming: IncomingMessage): unknown {
 
 function unreadable(
   incoming: IncomingMessage,
-  code: 'poison' | 'unknown-type' | 'unknown-version' | 'too-old',
+  code: UnreadableReason,
   problems: readonly string[],
 ): AppError {
   return new AppError(code, `cannot read ${incoming.position}: ${problems.join('; ')}`, {

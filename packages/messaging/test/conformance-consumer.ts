@@ -12,12 +12,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { ConsumerOptions, IncomingMessage } from '../src/index.ts'
 import { addition } from './fixtures/counter-messages.ts'
 import { counterConsumer, outboxRows } from './fixtures/counter-service.ts'
-import {
-  broken,
-  paused,
-  type RecordingPipeline,
-  recordingPipeline,
-} from './fixtures/recording-pipeline.ts'
+import { paused, type RecordingPipeline, recordingPipeline } from './fixtures/recording-pipeline.ts'
 
 /** A broker as the suite sees it. */
 export interface ConsumingBroker {
@@ -230,21 +225,6 @@ export function describeConsumer(
       await count(() => idsOf(member.pipeline.messages).size, 30)
       await until(() => member.health.readiness().status === 'ok', 'health')
       expect(idsOf(member.pipeline.messages).size).toBe(30)
-    })
-
-    test('a message that can never be handled stops the consumer for good and says so once', async () => {
-      const member = await join()
-      await publish(10)
-      await count(() => idsOf(member.pipeline.messages).size, 10)
-      member.pipeline.refuse = broken
-      await publish(1)
-      await until(() => member.crashes.length > 0, 'the crash')
-      member.pipeline.refuse = () => undefined
-      await publish(10)
-      await member.component.stop()
-      expect(member.crashes.map(({ code }) => code)).toEqual(['poison'])
-      expect(idsOf(member.pipeline.messages).size).toBe(10)
-      expect(member.health.readiness().status).toBe('unhealthy')
     })
   })
 }

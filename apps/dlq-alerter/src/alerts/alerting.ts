@@ -16,6 +16,8 @@ import { createNotificationUpkeep } from './upkeep.ts'
 export interface Alerting extends Component {
   /** Adds `GET /alerts` and `GET /notifications`. Before the server listens. */
   register(app: HttpApp): Promise<void>
+  /** Says that letters have changed: they are looked at now and not at the next round. */
+  poke(): void
 }
 
 /** What `createAlerting` needs. */
@@ -73,6 +75,7 @@ export function createAlerting(options: AlertingOptions): Alerting {
   const parts = [...senders, upkeep, watch.loop, evaluation]
   return {
     name: 'alerting',
+    poke: () => evaluation.poke(),
     async register(app) {
       const queries = createAlertQueries(database.reads)
       await app.register(alertRoutes, { queries, namespace: settings.MESSAGING_NAMESPACE })

@@ -1,5 +1,5 @@
 import { redriveServices } from '@edp/event-schemas'
-import { and, asc, desc, eq, gt, inArray, lt, not, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, inArray, like, lt, not, or, type SQL, sql } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type { Pool } from 'pg'
 import type {
@@ -16,7 +16,7 @@ import type {
   LetterView,
 } from '../api.ts'
 import type { Selection } from './redrives.ts'
-import { auditEntries, letterGroups, letterNotes, letters } from './schema.ts'
+import { auditEntries, letterGroups, letterNotes, letters, letterTexts } from './schema.ts'
 
 /** What HTTP reads: plain queries, outside of any transaction. */
 export type Reads = NodePgDatabase
@@ -77,7 +77,15 @@ export async function listLetters(reads: Reads, query: LettersQuery): Promise<Le
         key === undefined
           ? undefined
           : and(eq(sql`left(${letters.key}, 200)`, sql`left(${key}, 200)`), eq(letters.key, key)),
-        q === undefined ? undefined : sql`${searched} like ${likePattern(q)}`,
+        q === undefined
+          ? undefined
+          : inArray(
+              letters.letterId,
+              reads
+                .select({ letterId: letterTexts.letterId })
+                .from(letterTexts)
+                .where(like(letterTexts.text, likePattern(q))),
+            ),
         cursor ? lt(letters.letterId, cursor) : undefined,
       ),
     )
@@ -87,8 +95,6 @@ export async function listLetters(reads: Reads, query: LettersQuery): Promise<Le
   const nextCursor = rows.length > limit ? (page.at(-1)?.letterId ?? null) : null
   return { letters: page, nextCursor }
 }
-
-const searched = sql`letter_search(${letters.type}, ${letters.key}, ${letters.errorMessage}, ${letters.body})`
 
 function filtersOf(query: {
   consumer?: string | undefined

@@ -28,8 +28,8 @@ export type CanaryState = 'none' | 'pending' | 'passed' | 'failed' | 'overridden
 export type RedriveLetterState = 'pending' | 'sent' | 'resolved' | 'failed' | 'skipped'
 
 /**
- * Every message that a consumer could not handle. It is the letter of (consumer, message id), over all its redrives. What can be
- * searched (type, key, error, body) has an index of trigrams; the key is indexed by its beginning, since it can be anything.
+ * Every message that a consumer could not handle. It is the letter of (consumer, message id), over all its redrives. The key is
+ * indexed by its beginning, since it can be anything.
  */
 export const letters = pgTable(
   'letters',
@@ -81,6 +81,15 @@ export const letters = pgTable(
     ),
   ],
 )
+
+/**
+ * What letters are found by: the beginnings of type, key, error and body, in lower case, with an index of trigrams. A table of its own,
+ * since that index costs more than all else of a letter, and with it every change of a status would pay for it again.
+ */
+export const letterTexts = pgTable('letter_texts', {
+  letterId: uuid().primaryKey(),
+  text: text().notNull(),
+})
 
 /** Resolutions that came before their letter did: the letter is then resolved when it comes. */
 export const earlyResolutions = pgTable(

@@ -3,6 +3,7 @@ import { bigint, check, integer, json, pgTable, text, timestamp, uuid } from 'dr
 import type { Line } from '@edp/event-schemas'
 
 export { inbox } from '@edp/idempotency'
+export { consumerRun, parkedMessage } from '@edp/messaging'
 export { outbox, outboxDead, outboxLease } from '@edp/outbox'
 export { stepLedger } from '@edp/saga/participant'
 

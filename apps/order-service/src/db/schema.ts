@@ -17,6 +17,7 @@ import type { OrderStatus } from '../domain/order.ts'
 import type { TimelineDetail } from '../timeline.ts'
 
 export { idempotencyKey, inbox } from '@edp/idempotency'
+export { consumerRun, parkedMessage } from '@edp/messaging'
 export { outbox, outboxDead, outboxLease } from '@edp/outbox'
 export { saga, sagaIntervention, sagaLog } from '@edp/saga/postgres'
 

@@ -26,12 +26,14 @@ const paymentRow = z.object({
   coordination: z.enum(['choreographed', 'orchestrated']),
   traceparent: z.string().nullable(),
   command_attempt: z.number().nullable(),
+  is_dead_lettered: z.boolean(),
+  redrive_id: z.string().nullable(),
 })
 type PaymentRow = z.infer<typeof paymentRow>
 
 const columns = `p.order_id, p.status, p.amount_minor, p.currency, p.payment_ref, p.charge_id, p.decline_code,
      p.refunded_minor, p.attempts, (extract(epoch from p.due_at - now()) * 1000)::float8 as due_in_ms,
-     p.causation_id, p.coordination, p.traceparent, p.command_attempt`
+     p.causation_id, p.coordination, p.traceparent, p.command_attempt, p.is_dead_lettered, p.redrive_id`
 
 const lock = statement(
   'payments_lock',
@@ -47,19 +49,20 @@ const lock = statement(
 const save = statement(
   'payments_save',
   noRow,
-  `insert into payments (order_id, status, charge_id, decline_code, refunded_minor, attempts, due_at, causation_id,
-     coordination, traceparent, command_attempt, amount_minor, currency, payment_ref)
+  `insert into payments (order_id, status, charge_id, decline_code, refunded_minor, attempts, due_at, is_dead_lettered,
+     redrive_id, causation_id, coordination, traceparent, command_attempt, amount_minor, currency, payment_ref)
    select order_id, status, charge_id, decline_code, refunded_minor, attempts,
-     now() + due_in_ms * interval '1 millisecond', causation_id, coordination, traceparent, command_attempt, amount_minor,
-     currency, payment_ref
-   from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::integer[], $7::float8[], $8::uuid[],
-     $9::text[], $10::text[], $11::integer[], $12::bigint[], $13::text[], $14::text[])
-     as s (order_id, status, charge_id, decline_code, refunded_minor, attempts, due_in_ms, causation_id, coordination,
-       traceparent, command_attempt, amount_minor, currency, payment_ref)
+     now() + due_in_ms * interval '1 millisecond', is_dead_lettered, redrive_id, causation_id, coordination, traceparent,
+     command_attempt, amount_minor, currency, payment_ref
+   from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::integer[], $7::float8[], $8::boolean[],
+     $9::uuid[], $10::uuid[], $11::text[], $12::text[], $13::integer[], $14::bigint[], $15::text[], $16::text[])
+     as s (order_id, status, charge_id, decline_code, refunded_minor, attempts, due_in_ms, is_dead_lettered, redrive_id,
+       causation_id, coordination, traceparent, command_attempt, amount_minor, currency, payment_ref)
    order by order_id
    on conflict (order_id) do update set
      status = excluded.status, charge_id = excluded.charge_id, decline_code = excluded.decline_code,
      refunded_minor = excluded.refunded_minor, attempts = excluded.attempts, due_at = excluded.due_at,
+     is_dead_lettered = excluded.is_dead_lettered, redrive_id = excluded.redrive_id,
      causation_id = excluded.causation_id, coordination = excluded.coordination, traceparent = excluded.traceparent,
      command_attempt = excluded.command_attempt`,
 )
@@ -69,9 +72,11 @@ const update = statement(
   noRow,
   `update payments p set
      status = s.status, charge_id = s.charge_id, decline_code = s.decline_code, refunded_minor = s.refunded_minor,
-     attempts = s.attempts, due_at = now() + s.due_in_ms * interval '1 millisecond'
-   from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::integer[], $7::float8[])
-     as s (order_id, status, charge_id, decline_code, refunded_minor, attempts, due_in_ms)
+     attempts = s.attempts, due_at = now() + s.due_in_ms * interval '1 millisecond',
+     is_dead_lettered = s.is_dead_lettered, redrive_id = s.redrive_id
+   from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::integer[], $7::float8[], $8::boolean[],
+     $9::uuid[])
+     as s (order_id, status, charge_id, decline_code, refunded_minor, attempts, due_in_ms, is_dead_lettered, redrive_id)
    where p.order_id = s.order_id`,
 )
 
@@ -154,6 +159,8 @@ function changingColumns(
       if (!('dueInMs' in payment)) return null
       return payment.dueInMs === 0 ? claimLeaseMs : payment.dueInMs
     }),
+    payments.map((payment) => payment.letter !== undefined),
+    payments.map((payment) => payment.letter?.redriveId ?? null),
   ]
 }
 
@@ -176,6 +183,7 @@ function toPayment(row: PaymentRow): Payment {
       traceparent: row.traceparent ?? undefined,
       attempt: row.command_attempt ?? undefined,
     },
+    ...(row.is_dead_lettered && { letter: { redriveId: row.redrive_id } }),
   }
   const open = { ...terms, dueInMs: row.due_in_ms ?? 0 }
   const declineAs = row.decline_code

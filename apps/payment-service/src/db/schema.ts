@@ -1,8 +1,19 @@
 import { sql } from 'drizzle-orm'
-import { bigint, check, index, integer, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import {
+  bigint,
+  boolean,
+  check,
+  index,
+  integer,
+  pgTable,
+  text,
+  timestamp,
+  uuid,
+} from 'drizzle-orm/pg-core'
 import type { PaymentStatus } from '../domain/payment.ts'
 
 export { inbox } from '@edp/idempotency'
+export { consumerRun, parkedMessage } from '@edp/messaging'
 export { outbox, outboxDead, outboxLease } from '@edp/outbox'
 export { stepLedger } from '@edp/saga/participant'
 
@@ -27,6 +38,9 @@ export const payments = pgTable(
     traceparent: text(),
     /** Of the command that is answered when that work ends; null when it comes from an event. */
     commandAttempt: integer(),
+    /** Whether a dead letter stands for its refund, and the redrive that tries it. */
+    isDeadLettered: boolean().notNull().default(false),
+    redriveId: uuid(),
     createdAt: timestamp({ withTimezone: true }).notNull().defaultNow(),
   },
   (table) => [

@@ -9,6 +9,7 @@ import {
   type RefundFailed,
   type Refunding,
   request,
+  retryRefund,
   type RetryPolicy,
   settleCharge,
   settleVoid,
@@ -43,6 +44,7 @@ const open = { ...terms, cause: cancelling, attempts: 0, dueInMs: 0, declineAs: 
 const voiding: Voiding = { ...open, status: 'voiding', chargeId: null }
 const refunding: Refunding = { ...open, status: 'refunding', chargeId: 'ch_1' }
 const refundFailed: RefundFailed = { ...open, status: 'refund_failed', chargeId: 'ch_1' }
+const letter = { redriveId: null }
 const all: Payment[] = [
   requested,
   captured,
@@ -185,8 +187,8 @@ describe('the answer to a void', () => {
   test('refused makes it a failed refund, which is asked again with a longer and longer wait', () => {
     const first = settleVoid(refunding, { kind: 'refund-refused' }, policy)
     expect(first).toEqual({
-      payment: { ...refunding, status: 'refund_failed', attempts: 1, dueInMs: 2500 },
-      outcome: { kind: 'refund-failed' },
+      payment: { ...refunding, status: 'refund_failed', attempts: 1, dueInMs: 2500, letter },
+      outcome: { kind: 'refund-failed', failure: { kind: 'refused', reason: expect.any(String) } },
     })
     const second = settleVoid(first?.payment ?? refunding, { kind: 'refund-refused' }, policy)
     expect(second?.payment).toMatchObject({ status: 'refund_failed', dueInMs: 5000 })
@@ -200,17 +202,54 @@ describe('the answer to a void', () => {
     })
     expect(settleVoid({ ...refunding, attempts: 2 }, silence, policy)).toMatchObject({
       payment: { status: 'refund_failed' },
-      outcome: { kind: 'refund-failed' },
+      outcome: { kind: 'refund-failed', failure: { kind: 'silent', reason: 'timeout' } },
     })
   })
 
-  test('that fails is told once, and not at all while a capture is being undone on its own account', () => {
+  test('that fails is told once each time that it is begun', () => {
     const refused = { kind: 'refund-refused' } as const
     expect(settleVoid(refundFailed, refused, policy)).not.toHaveProperty('outcome')
     expect(settleVoid(refundFailed, silence, policy)).not.toHaveProperty('outcome')
-    const givenUp: Voiding = { ...voiding, declineAs: 'gateway_failed' }
-    expect(settleVoid(givenUp, refused, policy)).not.toHaveProperty('outcome')
+    const again = beginUndo(refundFailed, cancelling)
+    if (again.kind !== 'begin') throw new Error('not begun')
+    expect(settleVoid(again.payment, refused, policy)).toHaveProperty('outcome')
   })
+
+  test('that heals a failed refund ends its dead letter, whoever tried it again', () => {
+    const answer = { kind: 'refunded', refundedMinor: 1299 } as const
+    const dead: RefundFailed = { ...refundFailed, letter }
+    const redriven = retryRefund(dead, 'redrive-1')
+    const asked = beginUndo(dead, { ...cancelling, messageId: 'm-3' })
+    const voided = retryRefund({ ...dead, chargeId: null, declineAs: 'gateway_failed' }, null)
+    if (asked.kind !== 'begin' || !redriven || !voided) throw new Error('not begun')
+    expect(redriven).toMatchObject({ status: 'refunding', dueInMs: 0, cause: dead.cause })
+    expect(voided).toMatchObject({ status: 'voiding', declineAs: 'gateway_failed' })
+    const healed = [dead, redriven, asked.payment, voided].map((payment) =>
+      settleVoid(payment, answer, policy),
+    )
+    expect(healed.map((settled) => settled?.resolved)).toEqual([
+      letter,
+      { redriveId: 'redrive-1' },
+      letter,
+      letter,
+    ])
+    for (const settled of healed) expect(settled?.payment).not.toHaveProperty('letter')
+    expect(settleVoid(refunding, answer, policy)).not.toHaveProperty('resolved')
+  })
+
+  test('of a redriven refund that fails again keeps its letter, with the redrive', () => {
+    const redriven = retryRefund({ ...refundFailed, letter }, 'redrive-1')
+    const refused = { kind: 'refund-refused' } as const
+    const failed = settleVoid(redriven ?? refunding, refused, policy)?.payment
+    expect(failed).toMatchObject({ status: 'refund_failed', letter: { redriveId: 'redrive-1' } })
+  })
+
+  test.each(others('refund_failed'))(
+    'a payment that is $status has no refund to retry',
+    (payment) => {
+      expect(retryRefund(payment, null)).toBeUndefined()
+    },
+  )
 
   test('heals a failed refund', () => {
     const answer = { kind: 'refunded', refundedMinor: 1299 } as const

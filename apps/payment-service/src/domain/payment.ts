@@ -10,6 +10,12 @@ export interface Cause {
   readonly attempt: number | undefined
 }
 
+/** A dead letter that stands for a refund which did not succeed: its end is told. */
+export interface RefundLetter {
+  /** The redrive that is trying it now. */
+  readonly redriveId: string | null
+}
+
 interface Terms {
   readonly orderId: string
   readonly amountMinor: number
@@ -19,6 +25,7 @@ interface Terms {
   readonly cause: Cause
   /** Calls whose outcome is unknown, in the present state. */
   readonly attempts: number
+  readonly letter?: RefundLetter
 }
 
 /** A state in which the gateway is to be called, at once or later. */
@@ -89,12 +96,21 @@ export type Outcome =
       /** Nobody was told that it was captured: the capture is answered as refused from now on. */
       readonly neverCaptured: boolean
     }
-  /** The order's undo does not succeed for now: told once each time that it is begun. */
-  | { readonly kind: 'refund-failed' }
+  /** An undo does not succeed for now: told once each time that it is begun. */
+  | { readonly kind: 'refund-failed'; readonly failure: RefundFailure }
+
+/** Why a refund does not succeed. */
+export interface RefundFailure {
+  /** Whether the gateway refuses it, or says nothing definite for too long. */
+  readonly kind: 'refused' | 'silent'
+  readonly reason: string
+}
 
 export interface Settlement {
   readonly payment: Payment
   readonly outcome?: Outcome
+  /** A dead letter that is no more: what it stood for has succeeded. */
+  readonly resolved?: RefundLetter
 }
 
 /** How long and how often an unknown outcome is asked again. */
@@ -114,7 +130,7 @@ export const gatewayFailedCode = 'gateway_failed'
 const retryAfterMaxMs = 15 * 60 * 1000
 
 /** A payment that is to be charged. */
-export function request(terms: Omit<Terms, 'attempts'>): Requested {
+export function request(terms: Omit<Terms, 'attempts' | 'letter'>): Requested {
   return { ...terms, status: 'requested', attempts: 0, dueInMs: 0 }
 }
 
@@ -161,6 +177,22 @@ export function beginUndo(payment: Payment, cause: Cause): UndoStart {
     default:
       return unreachable(payment)
   }
+}
+
+/**
+ * Tries a refund that did not succeed again at once, as a further command would, for whoever asked for it first. Undefined when there
+ * is none. Its attempts go on where they were: a gateway that stays silent has failed again after one call.
+ */
+export function retryRefund(
+  payment: Payment,
+  redriveId: string | null,
+): Voiding | Refunding | undefined {
+  if (payment.status !== 'refund_failed') return undefined
+  const letter = payment.letter && { redriveId: redriveId ?? payment.letter.redriveId }
+  const retried = { ...payment, dueInMs: 0, ...(letter && { letter }) }
+  return payment.chargeId === null
+    ? { ...retried, status: 'voiding' }
+    : { ...retried, status: 'refunding' }
 }
 
 /**
@@ -257,27 +289,31 @@ export function callFor(payment: Payment): 'charge' | 'void' | undefined {
 }
 
 function undone(payment: Voiding | Refunding | RefundFailed, refundedMinor: number): Settlement {
-  const { dueInMs: _, declineAs, chargeId, ...terms } = payment
+  const { dueInMs: _, declineAs, chargeId, letter, ...terms } = payment
+  const resolved = letter && { resolved: letter }
   if (declineAs !== null) {
     return {
+      ...resolved,
       payment: { ...terms, status: 'declined', code: declineAs, refundedMinor },
       outcome: { kind: 'declined', code: declineAs },
     }
   }
   const outcome: Outcome = { kind: 'undone', refundedMinor, neverCaptured: chargeId === null }
   if (refundedMinor === 0 && chargeId === null) {
-    return { payment: { ...terms, status: 'void' }, outcome }
+    return { ...resolved, payment: { ...terms, status: 'void' }, outcome }
   }
-  return { payment: { ...terms, status: 'refunded', chargeId, refundedMinor }, outcome }
+  const refunded: Refunded = { ...terms, status: 'refunded', chargeId, refundedMinor }
+  return { ...resolved, payment: refunded, outcome }
 }
 
 function toVoiding(
   payment: Requested | Voiding | RefundFailed,
   change: { cause?: Cause; declineAs: string | null },
 ): Voiding {
-  const { orderId, amountMinor, currency, paymentRef } = payment
+  const { orderId, amountMinor, currency, paymentRef, letter } = payment
   const { cause = payment.cause, declineAs } = change
   return {
+    ...(letter && { letter }),
     orderId,
     amountMinor,
     currency,
@@ -300,9 +336,13 @@ function failedRefund(
   const attempt = payment.status === 'refund_failed' ? attempts : 1
   const dueInMs = retryInMs(answer, { ...policy.refundFailed, attempt }, policy)
   const failed: RefundFailed = { ...payment, status: 'refund_failed', attempts, dueInMs }
-  // Who asked was told when it failed first; a capture that is being undone on its own account is answered when that is over.
-  const isTold = payment.status !== 'refund_failed' && payment.declineAs === null
-  return isTold ? { payment: failed, outcome: { kind: 'refund-failed' } } : { payment: failed }
+  // Who asked was told when it failed first.
+  if (payment.status === 'refund_failed') return { payment: failed }
+  const failure: RefundFailure = answer
+    ? { kind: 'silent', reason: answer.reason }
+    : { kind: 'refused', reason: 'the gateway refuses it' }
+  const letter = payment.letter ?? { redriveId: null }
+  return { payment: { ...failed, letter }, outcome: { kind: 'refund-failed', failure } }
 }
 
 function retryInMs(

@@ -1,0 +1,27 @@
+/** The services that the command line asks, each with its port in a normal deployment and the setting that names another place. */
+export const services = {
+  'order-service': { port: 7101, setting: 'EDP_ORDER_SERVICE_URL' },
+  'inventory-service': { port: 7102, setting: 'EDP_INVENTORY_SERVICE_URL' },
+  'payment-service': { port: 7103, setting: 'EDP_PAYMENT_SERVICE_URL' },
+  'outbox-relay': { port: 7104, setting: 'EDP_OUTBOX_RELAY_URL' },
+  'dlq-alerter': { port: 7105, setting: 'EDP_DLQ_ALERTER_URL' },
+  'payment-gateway-sandbox': { port: 7107, setting: 'EDP_PAYMENT_GATEWAY_URL' },
+} as const
+export type ServiceName = keyof typeof services
+export const serviceNames = [
+  'order-service',
+  'inventory-service',
+  'payment-service',
+  'outbox-relay',
+  'dlq-alerter',
+  'payment-gateway-sandbox',
+] as const satisfies readonly ServiceName[]
+
+/** Where a service answers: as the environment says, else on this machine at its port. */
+export function urlOf(
+  service: ServiceName,
+  env: Readonly<Record<string, string | undefined>>,
+): string {
+  const { port, setting } = services[service]
+  return env[setting] ?? `http://127.0.0.1:${port}`
+}

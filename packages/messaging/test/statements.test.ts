@@ -1,0 +1,43 @@
+import { declaredStatements } from '@edp/runtime'
+import { explainPlans } from '@edp/testkit'
+import { expect, test } from 'vitest'
+import { useCounterService } from './fixtures/counter-pipeline.ts'
+
+const service = useCounterService()
+
+// Reads the whole table, for the metrics.
+const wholeTable = new Set(['parked_count'])
+
+test('every statement on parked messages is an index lookup, also while the tables are empty', async () => {
+  const statements = declaredStatements().filter(
+    ({ name }) => /^(parked|consumer_run)_/.test(name) && !wholeTable.has(name),
+  )
+  expect(statements.map(({ name }) => name).toSorted()).toEqual([
+    'parked_delete',
+    'parked_fail',
+    'parked_heads',
+    'parked_held_keys',
+    'parked_insert',
+    'parked_list_due',
+    'parked_list_due_heads',
+    'parked_lock',
+    'parked_postpone',
+    'parked_redrive',
+    'parked_take',
+  ])
+  const problems = await explainPlans(service().db.url, statements, {
+    parked_heads: { parked_message: ['consumer', 'key'] },
+    parked_held_keys: { parked_message: ['consumer', 'key'] },
+    parked_list_due: { parked_message: ['consumer', 'next_attempt_at'] },
+  })
+  // One is looked up by its key, and the earlier ones of its key by that; the walk begins at the first key of the consumer.
+  const other = /^(parked_take|parked_list_due_heads): /
+  expect(problems.filter((problem) => !other.test(problem))).toEqual([])
+  for (const name of ['parked_take', 'parked_list_due_heads']) {
+    const sql = statements.find((statement) => statement.name === name)?.sql
+    const rows = await service().db.query(`explain (generic_plan) ${sql}`)
+    const plan = rows.map((row) => String(row['QUERY PLAN'])).join('\n')
+    expect(plan).not.toContain('Seq Scan')
+    expect(plan).toContain('parked_message_key')
+  }
+})
