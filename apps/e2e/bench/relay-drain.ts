@@ -85,6 +85,7 @@ async function drainRate(
     url: database.relayUrl,
     transport: 'kafka',
     publisher: watch.publisher,
+    namespace: 'bench',
     logger,
   })
   await drain.start()

@@ -5,6 +5,8 @@ import { repositoryRoot } from './stack-settings.ts'
 import type { System } from './system.ts'
 
 const execute = promisify(execFile)
+/** Above the largest message that a test has shown. */
+const stdoutBytesMax = 16 * 1024 * 1024
 
 /** Runs `pnpm edp` with `--json` against a system. */
 export interface Edp {
@@ -25,7 +27,10 @@ export function createEdp({ apps }: System): Edp {
   const main = join(repositoryRoot, 'apps/edp-cli/dist/main.js')
   return {
     run: async (...words) => {
-      const { stdout } = await execute(process.execPath, [main, ...words, '--json'], { env })
+      const { stdout } = await execute(process.execPath, [main, ...words, '--json'], {
+        env,
+        maxBuffer: stdoutBytesMax,
+      })
       const document: unknown = JSON.parse(stdout)
       return document
     },

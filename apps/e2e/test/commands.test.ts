@@ -10,6 +10,7 @@ const commands = [
   { command: 'demo', file: 'src/demo.ts' },
   { command: 'books', file: 'src/books-main.ts' },
   { command: 'chaos', file: 'src/chaos-main.ts' },
+  { command: 'fuzz', file: 'src/fuzz-main.ts' },
   { command: 'bench', file: 'bench/main.ts' },
 ]
 

@@ -85,6 +85,9 @@ async function newBody(
   if (content.encoding !== 'utf8') {
     throw new CommandFailed('The body is not text: --file or --body has to say what it should be.')
   }
+  if (Buffer.byteLength(content.body) < content.bytes) {
+    throw new CommandFailed('The body is too large: the letter has only its beginning.')
+  }
   return await fromEditor(pretty(correctedBody ?? content.body), context.terminal)
 }
 

@@ -6,7 +6,11 @@ import { count, flag, onRecord, texts } from './options.ts'
 import { followRedrive } from './redrives.ts'
 
 const name = 'letters redrive'
-const preview = z.looseObject({ count: z.int(), sample: z.array(letterView) })
+const preview = z.looseObject({
+  selected: z.int(),
+  notTakenBack: z.int(),
+  sample: z.array(letterView),
+})
 const started = z.looseObject({ redriveId: z.string() })
 
 /** Sends letters back to the consumers that failed. */
@@ -74,10 +78,13 @@ async function dryRun({ client, terminal }: Context, body: object): Promise<Outp
   const answer = await client('dlq-alerter').request(preview, 'POST', '/redrives', {
     body: { ...body, dryRun: true },
   })
-  const { count: selected, sample } = answer.body
-  const table = selected === 0 ? '' : `${lettersTable(sample, terminal.columns)}\n`
+  const { selected, notTakenBack, sample } = answer.body
   return {
     document: answer.document,
-    text: `${table}${selected} letters would be sent; nothing was`,
+    text: [
+      ...(selected === 0 ? [] : [lettersTable(sample, terminal.columns)]),
+      ...(notTakenBack === 0 ? [] : [`${notTakenBack} are of consumers that take none back`]),
+      `${selected} letters would be sent; nothing was`,
+    ].join('\n'),
   }
 }

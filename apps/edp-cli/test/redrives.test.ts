@@ -53,7 +53,10 @@ describe('redrives, against a server that answers as dlq-alerter is specified to
       selection: { consumer: 'inventory-service.kafka', reason: 'poison' },
       dryRun: true,
     })
-    expect([code, out.split('\n').at(-2)]).toEqual([0, '2 letters would be sent; nothing was'])
+    expect(out).toMatch(
+      /\n1 are of consumers that take none back\n2 letters would be sent; nothing was\n$/,
+    )
+    expect(code).toBe(0)
   })
 
   it('with --json is one document: how it ended', async () => {

@@ -1,12 +1,12 @@
 import { defineContract, outgoing } from '@edp/event-schemas'
-import { enqueue, outbox, outboxLease } from '@edp/outbox'
+import { enqueue, outbox, outboxDead, outboxLease } from '@edp/outbox'
 import { type Database, noRow, openDatabase, statement } from '@edp/runtime'
 import { tablesSql, templateDatabase, type TestDatabase } from '@edp/testkit'
 import { z } from 'zod'
 
 // Messages that know their place in the order in which the transactions of their key committed.
 
-const body = z.strictObject({ sequence: z.number() })
+const body = z.strictObject({ sequence: z.number(), padding: z.string().optional() })
 const contracts = {
   kafka: defineContract({
     type: 'test.counted.v1',
@@ -40,10 +40,11 @@ export async function countersDatabase(): Promise<TestDatabase> {
     role: 'order_service',
     migrations: {
       sql: [
-        ...(await tablesSql({ outbox, outboxLease })),
+        ...(await tablesSql({ outbox, outboxDead, outboxLease })),
         'create table counters (key text primary key, sequence integer not null)',
         'grant select, insert, update, delete on all tables in schema public to order_service',
         'grant select, insert, delete on outbox to relay',
+        'grant select, insert, update, delete on outbox_dead to relay',
         'grant select, insert, update, delete on outbox_lease to relay',
       ],
     },
@@ -58,12 +59,15 @@ export function openCounters(database: TestDatabase): Database {
 export async function count(
   counters: Database,
   key: string,
-  options: { namespace: string; transport?: 'kafka' | 'rabbitmq' },
+  options: { namespace: string; transport?: 'kafka' | 'rabbitmq'; padding?: string },
 ): Promise<void> {
-  const { namespace, transport = 'kafka' } = options
+  const { namespace, transport = 'kafka', padding } = options
   await counters.transaction(async (tx) => {
     const [row] = await tx.run(countUp, [key])
-    const message = outgoing(contracts[transport], key, { sequence: row?.sequence ?? 0 })
+    const message = outgoing(contracts[transport], key, {
+      sequence: row?.sequence ?? 0,
+      ...(padding !== undefined && { padding }),
+    })
     const origin = { source: 'test', now: new Date(), coordination: 'choreographed' } as const
     enqueue(tx, [message], { ...origin, namespace })
   })

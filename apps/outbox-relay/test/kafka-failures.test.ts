@@ -47,6 +47,7 @@ async function startDrain(publisher: Publisher): Promise<Drain> {
     url: database.relayUrl,
     transport: 'kafka',
     publisher,
+    namespace: log.namespace,
     logger,
     bounds: { batchRowsMax: 50, pauseBackoff: { baseMs: 5, capMs: 200 } },
   })

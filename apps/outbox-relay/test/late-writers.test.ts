@@ -39,6 +39,7 @@ test(
       url: database.relayUrl,
       transport: 'kafka',
       publisher,
+      namespace: log.namespace,
       logger,
     })
     await drain.start()

@@ -60,6 +60,7 @@ beforeEach(async () => {
         return rabbitmq.publish(rows)
       },
     },
+    namespace,
     logger,
     bounds: { pauseBackoff: { baseMs: 5, capMs: 200 } },
   })

@@ -1,6 +1,6 @@
 import { ensureTopics } from '@edp/messaging'
 import { stack, uniqueNamespace, waitFor } from '@edp/testkit'
-import { type Consumer, Kafka, logLevel } from 'kafkajs'
+import { ConfigResourceTypes, type Consumer, Kafka, logLevel } from 'kafkajs'
 import { expect } from 'vitest'
 
 interface Message {
@@ -14,6 +14,8 @@ interface Message {
 export class TopicLog {
   readonly namespace = uniqueNamespace()
   readonly messages: Message[] = []
+  /** What the relay says of dead rows, in the order of its topic's partitions. */
+  readonly letters: { readonly type: string; readonly body: Record<string, unknown> }[] = []
   readonly #kafka = new Kafka({ brokers: stack().kafkaBrokers, logLevel: logLevel.NOTHING })
   #consumer: Consumer | undefined
 
@@ -21,12 +23,36 @@ export class TopicLog {
     return `${this.namespace}.counted`
   }
 
+  get deadLetters(): string {
+    return `${this.namespace}.dead-letters`
+  }
+
   async createTopic(): Promise<void> {
     await ensureTopics({
       brokers: stack().kafkaBrokers,
       namespace: this.namespace,
-      topics: [{ name: 'counted', partitions: 6 }],
+      topics: [
+        { name: 'counted', partitions: 6 },
+        { name: 'dead-letters', partitions: 6 },
+      ],
     })
+  }
+
+  /** From now on the topic takes messages of so many bytes. */
+  async accept(bytes: number): Promise<void> {
+    const admin = this.#kafka.admin()
+    await admin.connect()
+    const configEntries = [{ name: 'max.message.bytes', value: String(bytes) }]
+    await admin.alterConfigs({
+      validateOnly: false,
+      resources: [{ type: ConfigResourceTypes.TOPIC, name: this.topic, configEntries }],
+    })
+    const resources = [{ type: ConfigResourceTypes.TOPIC, name: this.topic }]
+    await waitFor(() => admin.describeConfigs({ includeSynonyms: false, resources }), {
+      message: 'the broker knows the new limit',
+      until: (found) => JSON.stringify(found).includes(`"${bytes}"`),
+    })
+    await admin.disconnect()
   }
 
   /** Reads from the beginning; resolves when it reads. */
@@ -38,14 +64,20 @@ export class TopicLog {
     })
     this.#consumer = consumer
     await consumer.connect()
-    await consumer.subscribe({ topics: [this.topic], fromBeginning: true })
+    const topics = [this.topic, this.deadLetters]
+    await consumer.subscribe({ topics, fromBeginning: true })
     const joined = new Promise<void>((resolve) => {
       consumer.on('consumer.group_join', () => resolve())
     })
     await consumer.run({
       autoCommit: false,
-      eachMessage: async ({ message }) => {
-        const { sequence } = JSON.parse(String(message.value))
+      eachMessage: async ({ topic, message }) => {
+        const body = JSON.parse(String(message.value))
+        if (topic === this.deadLetters) {
+          this.letters.push({ type: String(message.headers?.['ce_type']), body })
+          return
+        }
+        const { sequence } = body
         this.messages.push({
           key: String(message.key),
           sequence: Number(sequence),
@@ -60,7 +92,7 @@ export class TopicLog {
     await this.#consumer?.disconnect()
     const admin = this.#kafka.admin()
     await admin.connect()
-    await admin.deleteTopics({ topics: [this.topic] }).catch(() => undefined)
+    await admin.deleteTopics({ topics: [this.topic, this.deadLetters] }).catch(() => undefined)
     await admin.disconnect()
   }
 }

@@ -66,6 +66,7 @@ export {
 export {
   type EnvelopeReading,
   fromHeaders,
+  headerOf,
   headerPrefix,
   toHeaders,
   type Transport,

@@ -1,4 +1,4 @@
-import type { Logger } from '@edp/runtime'
+import { AppError, type Logger } from '@edp/runtime'
 import { Kafka, type LogEntry, logLevel } from 'kafkajs'
 import type { SendFailure } from './send-rows.ts'
 
@@ -51,6 +51,8 @@ const topicTypes = new Set([
 
 /** Whether an error says that one message, one topic, or the cluster is at fault. */
 export function scopeOf(error: unknown): SendFailure['scope'] {
+  // Ours, from the encoder: the message never left.
+  if (error instanceof AppError && error.retry === 'permanent') return 'row'
   const type = protocolType(error)
   if (type !== undefined && rowTypes.has(type)) return 'row'
   if (type !== undefined && topicTypes.has(type)) return 'destination'

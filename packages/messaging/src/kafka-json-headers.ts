@@ -1,3 +1,4 @@
+import { AppError } from '@edp/runtime'
 import type { IHeaders } from 'kafkajs'
 import { z } from 'zod'
 
@@ -103,10 +104,20 @@ function writeText(
   return seen > asciiMax ? unusual : at
 }
 
+/** The code of what no broker would refuse, since it cannot even be sent. */
+export const cannotEncode = 'cannot-encode'
+
 const parsed = z.record(z.string(), z.string())
 
 function writeParsed(encoder: RecordEncoder, json: string): void {
-  const headers = Object.entries(parsed.parse(JSON.parse(json)))
+  const reading = parsed.safeParse(JSON.parse(json))
+  if (!reading.success) {
+    throw new AppError(cannotEncode, 'the headers are no object of strings', {
+      retry: 'permanent',
+      cause: reading.error,
+    })
+  }
+  const headers = Object.entries(reading.data)
   encoder.writeVarInt(headers.length)
   for (const [name, value] of headers) {
     encoder.writeVarIntText(name)

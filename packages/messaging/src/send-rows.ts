@@ -40,7 +40,7 @@ export async function sendRows(
   }
   for (const part of scope === 'row' ? halvesOf(unsettled) : groupsOf(unsettled)) {
     if (part.length < unsettled.length) await sendRows(part, outcomes, send)
-    else if (scope === 'row') outcomes.failRow(first, tooLarge(first.row, error))
+    else if (scope === 'row') outcomes.failRow(first, refused(first.row, error))
     else outcomes.failDestination(first.row.destination, part, unavailable(error))
   }
 }
@@ -54,7 +54,10 @@ function groupsOf(rows: readonly PlacedRow[]): PlacedRow[][] {
   return [...Map.groupBy(rows, ({ row }) => row.destination).values()]
 }
 
-function tooLarge(row: OutboxRow, cause: unknown): AppError {
-  const message = `${row.type} ${row.messageId} is too large for ${row.destination}`
-  return new AppError('message-too-large', message, { retry: 'permanent', cause })
+function refused({ type, messageId, destination }: OutboxRow, cause: unknown): AppError {
+  const [code, what] =
+    cause instanceof AppError
+      ? [cause.code, `cannot be encoded for ${destination}: ${cause.message}`]
+      : ['message-too-large', `is too large for ${destination}`]
+  return new AppError(code, `${type} ${messageId} ${what}`, { retry: 'permanent', cause })
 }

@@ -30,6 +30,7 @@ async function startDrain(bounds: Partial<DrainBounds> = {}, publisher = broker)
     url: database.relayUrl,
     transport: 'kafka',
     publisher,
+    namespace: 'test',
     logger: createLogger('test', 'silent'),
     bounds: { pauseBackoff: { baseMs: 5, capMs: 50 }, standbyPollMs: 20, ...bounds },
   })
@@ -157,25 +158,6 @@ test('a destination that is away is paused alone, nothing of it is lost, and it 
   for (const rows of byDestination.values()) {
     expect(rows.map((row) => row.id)).toEqual(rows.map((row) => row.id).toSorted((a, b) => a - b))
   }
-})
-
-test('a row that can never be published makes the drain unhealthy and holds its destination only', async () => {
-  const tooLarge = new AppError('message-too-large', 'too large', { retry: 'permanent' })
-  broker.handle = (rows) => {
-    broker.log.push(...rows.filter((row) => row.key !== 'bad'))
-    return rows.map((row) => (row.key === 'bad' ? tooLarge : undefined))
-  }
-  const drain = await startDrain()
-  await count(service, 'bad', 'one')
-  await waitFor(() => drain.report(), {
-    message: 'the drain says that it is unhealthy',
-    until: (report) => report.status === 'unhealthy',
-  })
-  await count(service, 'good', 'other')
-  await waitFor(() => broker.log.length === 1, { message: 'the other destination goes on' })
-  broker.handle = (rows) => broker.accept(rows)
-  await emptied()
-  expect(drain.report().status).toBe('ok')
 })
 
 test('of two drains one works, the other one takes over at once when the first stops', async () => {

@@ -1,5 +1,5 @@
 import { defineContract, outgoing } from '@edp/event-schemas'
-import { enqueue, outbox, outboxLease } from '@edp/outbox'
+import { enqueue, outbox, outboxDead, outboxLease } from '@edp/outbox'
 import { type Database, noRow, openDatabase, statement } from '@edp/runtime'
 import { tablesSql, templateDatabase, type TestDatabase } from '@edp/testkit'
 import { z } from 'zod'
@@ -26,7 +26,7 @@ const drawId = statement(
 
 /** A database with the tables of an outbox and a table of counters, whose rows are the aggregates. */
 export async function outboxDatabase(): Promise<TestDatabase> {
-  const tables = await tablesSql({ outbox, outboxLease })
+  const tables = await tablesSql({ outbox, outboxDead, outboxLease })
   return templateDatabase({
     role: 'order_service',
     migrations: {
@@ -35,6 +35,7 @@ export async function outboxDatabase(): Promise<TestDatabase> {
         'create table counters (key text primary key, sequence integer not null)',
         'grant select, insert, update, delete on all tables in schema public to order_service',
         'grant select, insert, delete on outbox to relay',
+        'grant select, insert, update, delete on outbox_dead to relay',
         'grant select, insert, update, delete on outbox_lease to relay',
       ],
     },

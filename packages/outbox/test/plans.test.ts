@@ -13,10 +13,18 @@ test('each statement of the relay looks its rows up by the whole key', async () 
     const statements = declaredStatements().filter(({ name }) => name.startsWith('outbox_'))
     // Using something of the module is what loads its statements.
     expect(defaultBounds.gapsMax).toBeGreaterThan(0)
-    expect(statements.length).toBeGreaterThan(8)
+    expect(statements.length).toBeGreaterThan(20)
     const problems = await explainPlans(database.url + planning, statements, {
       // Counts the rows of a transport.
       outbox_sample_backlog: { outbox: ['transport'] },
+      // All that is dead of a transport, which is little.
+      outbox_dead_keys: { outbox_dead: ['transport'] },
+      outbox_dead_sample: { outbox_dead: ['transport'] },
+      // The rows of a key.
+      outbox_release: {
+        outbox_dead: ['transport', 'destination', 'key'],
+        outbox_lease: ['transport'],
+      },
     })
     expect(problems).toEqual([])
   } finally {

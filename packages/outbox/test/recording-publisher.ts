@@ -1,5 +1,10 @@
 import type { OutboxRow, Publisher, PublishOutcome } from '@edp/outbox'
 
+/** The place of a counted message in the order of its key. */
+export function sequenceOf(row: OutboxRow): number {
+  return Number(JSON.parse(row.payload).sequence)
+}
+
 /** A broker that keeps what it gets in a list. Tests put a failure, or a wait, before or after that. */
 export class RecordingPublisher implements Publisher {
   readonly log: OutboxRow[] = []
@@ -18,15 +23,13 @@ export class RecordingPublisher implements Publisher {
     return rows.map(() => undefined)
   }
 
-  /** By key, the sequences in the order of their first delivery. */
+  /** By key, the sequences of counted messages in the order of their first delivery. */
   sequences(): Map<string, number[]> {
     const seen = new Set<number>()
-    const first = this.log.filter((row) => !seen.has(row.id) && seen.add(row.id))
+    const counted = this.log.filter((row) => !row.destination.endsWith('dead-letters'))
+    const first = counted.filter((row) => !seen.has(row.id) && seen.add(row.id))
     return new Map(
-      [...Map.groupBy(first, (row) => row.key)].map(([key, rows]) => [
-        key,
-        rows.map((row) => Number(JSON.parse(row.payload).sequence)),
-      ]),
+      [...Map.groupBy(first, (row) => row.key)].map(([key, rows]) => [key, rows.map(sequenceOf)]),
     )
   }
 

@@ -1,4 +1,5 @@
 import type { Backoff } from '@edp/runtime'
+import { type HaltedKey, Halts } from './halts.ts'
 import { InFlight } from './in-flight.ts'
 import type { Fetched, FetchRequest } from './outbox-table.ts'
 import { type Pause, Pauses } from './pauses.ts'
@@ -29,13 +30,15 @@ export interface DeleteTicket {
 
 /**
  * All that a drain knows while it has the lease, without any I/O: what was read, what waits to be published, what is in
- * flight, and which destinations are paused. The session feeds it with answers in the order in which they come.
+ * flight, which destinations are paused, and which keys stand still. The session feeds it with answers in the order in which they come.
  */
 export class DrainState {
   readonly position: ReadPosition
   readonly inFlight = new InFlight()
   readonly pauses: Pauses
+  readonly #halts = new Halts()
   #buffer: FetchedRow[] = []
+  #held: FetchedRow[] = []
   #generation = 0
 
   constructor(options: { gapsMax: number; pauseBackoff: Backoff }) {
@@ -46,6 +49,16 @@ export class DrainState {
   /** Rows that wait to be published. */
   get buffered(): number {
     return this.#buffer.length
+  }
+
+  /** Whether any key stands still. */
+  get someHalted(): boolean {
+    return this.#halts.size > 0
+  }
+
+  /** Rows of keys that stand still, which are to be moved behind the dead ones of their keys. */
+  get held(): readonly FetchedRow[] {
+    return this.#held
   }
 
   /** Changes whenever rows are to be read again: what was asked for before is of no use then. */
@@ -81,20 +94,63 @@ export class DrainState {
   }
 
   /**
-   * Takes over what became of a window. When something failed, everything that was fetched after it is thrown away, to be
-   * fetched again, and its destination is paused. What was delivered stays in flight until its delete.
+   * Takes over what became of a window, but for its dead rows. When a destination failed, everything that was fetched after it is
+   * thrown away, to be fetched again, and the destination is paused. Rows that were only held back by a dead one come next. What
+   * was delivered stays in flight until its delete.
    */
-  judged({ undelivered, failures }: Judgement, nowMs: number): Pause[] {
-    if (undelivered.length === 0) return []
-    const thrownAway = [...undelivered, ...this.#buffer].map((row) => row.id)
-    this.#buffer = []
-    this.inFlight.giveBack(thrownAway)
-    this.rewind(Math.min(...thrownAway))
+  judged({ undelivered, failures }: Omit<Judgement, 'dead'>, nowMs: number): Pause[] {
+    if (failures.size === 0) {
+      this.#buffer = this.#withoutHeld([...undelivered, ...this.#buffer])
+      return []
+    }
+    this.throwAway(undelivered)
     // Below that only rows in open gaps may turn up; those of a paused destination are not read from them.
     const resumeFrom = this.position.floor + 1
     return [...failures].map(([destination, error]) =>
       this.pauses.pause({ destination, resumeFrom, error, nowMs }),
     )
+  }
+
+  /** These rows, and all that wait to be published, are fetched again. */
+  throwAway(rows: readonly FetchedRow[]): void {
+    const ids = [...rows, ...this.#buffer].map((row) => row.id)
+    this.#buffer = []
+    this.inFlight.giveBack(ids)
+    this.rewind(Math.min(...ids))
+  }
+
+  /** A row is dead, and its key stands still: what comes after it is held. */
+  halt({ destination, key, id }: FetchedRow): void {
+    this.#halts.add({ destination, key, from: id })
+    this.#buffer = this.#withoutHeld(this.#buffer)
+  }
+
+  /** The held rows, for their move. They stay in flight until it is known to have been done. */
+  takeHeld(): readonly FetchedRow[] {
+    const held = this.#held
+    this.#held = []
+    return held
+  }
+
+  /** Splits rows that are not in flight: those that may be published, and others, which are held from now on. */
+  hold(rows: readonly FetchedRow[]): FetchedRow[] {
+    const before = this.#held.length
+    const free = this.#withoutHeld(rows)
+    for (const row of this.#held.slice(before)) this.inFlight.add(row.id)
+    return free
+  }
+
+  /**
+   * The keys that stand still were loaded anew, since rows may have been put back: anywhere below what was read, also with ids
+   * that were in flight until they were moved. No move may be under way.
+   */
+  reload(halted: readonly HaltedKey[]): void {
+    this.#halts.replace(halted)
+    this.inFlight.giveBack(this.#held.map((row) => row.id))
+    this.#held = []
+    this.inFlight.forgetDeleted()
+    this.pauses.forgetWhereToResume()
+    this.rewind(1)
   }
 
   /** A paused destination takes messages again: its rows are read anew. */
@@ -137,15 +193,25 @@ export class DrainState {
   }
 
   #keep(rows: readonly FetchedRow[]): number {
-    const before = this.#buffer.length
+    const before = this.#buffer.length + this.#held.length
     const somePaused = this.pauses.size > 0
+    const someHalted = this.#halts.size > 0
     for (const row of rows) {
       if (this.inFlight.has(row.id)) continue
       if (somePaused && this.pauses.has(row.destination)) continue
       this.inFlight.add(row.id)
-      this.#buffer.push(row)
+      if (someHalted && this.#halts.holds(row)) this.#held.push(row)
+      else this.#buffer.push(row)
     }
-    return this.#buffer.length - before
+    return this.#buffer.length + this.#held.length - before
+  }
+
+  #withoutHeld(rows: readonly FetchedRow[]): FetchedRow[] {
+    return rows.filter((row) => {
+      const isHeld = this.#halts.holds(row)
+      if (isHeld) this.#held.push(row)
+      return !isHeld
+    })
   }
 }
 

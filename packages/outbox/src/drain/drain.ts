@@ -11,11 +11,14 @@ import {
 import type { Publisher } from '../publisher.ts'
 import { type DrainBounds, defaultBounds } from './bounds.ts'
 import { connect, type ConnectionOptions, openSingle } from './connection.ts'
+import { type DeadRowPolicy, DeadRows } from './dead-rows.ts'
 import { Lease } from './lease.ts'
 import { type DrainMetrics, drainMetrics } from './metrics.ts'
-import { OutboxTable } from './outbox-table.ts'
+import { type DeadSample, OutboxTable } from './outbox-table.ts'
 import { DrainSession } from './session.ts'
 import { Signal } from './signal.ts'
+
+type Connection = Awaited<ReturnType<typeof connect>>
 
 /** What `createDrain` needs. */
 export interface DrainOptions {
@@ -25,19 +28,29 @@ export interface DrainOptions {
   readonly url: string
   readonly transport: 'kafka' | 'rabbitmq'
   readonly publisher: Publisher
+  /** Prefix of the topic that dead letters go to. */
+  readonly namespace: string
   readonly logger: Logger
+  /** By destination; `halt` for all unless told. */
+  readonly deadRowPolicy?: (destination: string) => DeadRowPolicy
   readonly bounds?: Partial<DrainBounds>
 }
 
 /** Moves the committed rows of one transport of one database to its broker. */
-export type Drain = Component & { report(): HealthReport }
+export type Drain = Component & {
+  report(): HealthReport
+  /** Rows were put back, or given up: looks at once whether that concerns this drain, which would notice by itself a while later. */
+  look(): void
+}
 
 const backlogRowsMax = 100_000
+const nothingDead: DeadSample = { dead: 0, waiting: 0, oldestSeconds: 0 }
 
 /**
  * Drains the outbox of one transport of one database, as long as it has the lease; stands by while another relay has it.
  * `start` does not wait for Postgres: an outage, then or later, is degraded and ends by itself. `stop` publishes no more,
- * deletes what was acknowledged and gives the lease back, so that another relay goes on at once.
+ * deletes what was acknowledged and gives the lease back, so that another relay goes on at once. A row that can never be
+ * published moves to `outbox_dead`, and a dead letter is enqueued.
  */
 export function createDrain(options: DrainOptions): Drain {
   const drain = new DrainProcess(options)
@@ -46,6 +59,7 @@ export function createDrain(options: DrainOptions): Drain {
     start: async () => drain.start(),
     stop: () => drain.stop(),
     report: () => drain.report(),
+    look: () => drain.look(),
   }
 }
 
@@ -56,7 +70,8 @@ class DrainProcess {
   readonly #metrics: DrainMetrics
   readonly #pool
   readonly #lease: Lease
-  readonly #upkeep: Loop[]
+  readonly #renewing: Loop
+  readonly #sampling: Loop
   readonly #wake = new Signal()
   #session: DrainSession | undefined
   #running: Promise<void> | undefined
@@ -64,6 +79,7 @@ class DrainProcess {
   #failures = 0
   #lastFailureMs = 0
   #lastError: unknown
+  #dead = nothingDead
 
   constructor(options: DrainOptions) {
     const { database, transport } = options
@@ -78,16 +94,15 @@ class DrainProcess {
       owner: `${hostname()}/${process.pid}/${randomBytes(4).toString('hex')}`,
       bounds: this.#bounds,
     })
-    this.#upkeep = [
-      this.#loop('renew', this.#bounds.leaseMs / 3, () => this.#renew()),
-      this.#loop('sample', this.#bounds.scanIntervalMs, () => this.#sample()),
-    ]
+    this.#renewing = this.#loop('renew', this.#bounds.leaseMs / 3, () => this.#renew())
+    this.#sampling = this.#loop('sample', this.#bounds.scanIntervalMs, () => this.#sample())
   }
 
   async start(): Promise<void> {
     if (this.#stopping || this.#running) return
     this.#running = this.#run()
-    for (const loop of this.#upkeep) await loop.start()
+    await this.#renewing.start()
+    await this.#sampling.start()
   }
 
   async stop(): Promise<void> {
@@ -95,25 +110,29 @@ class DrainProcess {
     this.#wake.set()
     this.#session?.end()
     await this.#running
-    for (const loop of this.#upkeep) await loop.stop()
+    await this.#renewing.stop()
+    await this.#sampling.stop()
     if (!this.#pool.ended) await this.#pool.end()
   }
 
   report(): HealthReport {
     const pauses = this.#session?.state.pauses
-    const [blocked] = pauses?.blocked ?? []
-    if (blocked) {
-      return { status: 'unhealthy', detail: `${blocked.destination}: ${blocked.error.message}` }
-    }
     if (this.#session === undefined && this.#failures > 0) {
       return { status: 'degraded', detail: String(this.#lastError) }
     }
     const paused = pauses?.all ?? []
-    if (paused.length > 0) {
-      const reasons = paused.map((pause) => `${pause.destination}: ${pause.error.message}`)
-      return { status: 'degraded', detail: `paused: ${reasons.join('; ')}` }
-    }
+    const reasons = paused.map((pause) => `${pause.destination}: ${pause.error.message}`)
+    const troubles = [
+      ...(paused.length > 0 ? [`paused: ${reasons.join('; ')}`] : []),
+      ...(this.#dead.dead > 0 ? [describeDead(this.#dead)] : []),
+    ]
+    if (troubles.length > 0) return { status: 'degraded', detail: troubles.join('; ') }
     return { status: 'ok', detail: this.#lease.valid ? 'drains' : 'stands by' }
+  }
+
+  look(): void {
+    this.#renewing.poke()
+    this.#sampling.poke()
   }
 
   async #run(): Promise<void> {
@@ -148,21 +167,8 @@ class DrainProcess {
     }
   }
 
-  async #drain(
-    reader: Awaited<ReturnType<typeof connect>>,
-    writer: Awaited<ReturnType<typeof connect>>,
-  ): Promise<void> {
-    const { transport, publisher } = this.#options
-    const session = new DrainSession({
-      reader: new OutboxTable(reader, transport),
-      writer: new OutboxTable(writer, transport),
-      publisher,
-      bounds: this.#bounds,
-      oneRowOfAKey: transport === 'rabbitmq',
-      mayPublish: () => this.#lease.valid,
-      metrics: this.#metrics,
-      logger: this.#logger,
-    })
+  async #drain(reader: Connection, writer: Connection): Promise<void> {
+    const session = this.#createSession(reader, writer)
     if (this.#stopping) return
     this.#session = session
     this.#metrics.leaseHeld(1)
@@ -172,14 +178,38 @@ class DrainProcess {
     } finally {
       this.#session = undefined
       this.#metrics.leaseHeld(0)
+      this.#noteDead(nothingDead)
       this.#logger.info('drains no more')
     }
+  }
+
+  #createSession(reader: Connection, writer: Connection): DrainSession {
+    const { database, transport, publisher, namespace, deadRowPolicy } = this.#options
+    const shared = { lease: this.#lease, metrics: this.#metrics, logger: this.#logger }
+    const readTable = new OutboxTable(reader, transport)
+    return new DrainSession({
+      ...shared,
+      reader: readTable,
+      writer: new OutboxTable(writer, transport),
+      publisher,
+      bounds: this.#bounds,
+      oneRowOfAKey: transport === 'rabbitmq',
+      deadRows: new DeadRows({
+        ...shared,
+        table: readTable,
+        database,
+        transport,
+        namespace,
+        policyOf: deadRowPolicy ?? (() => 'halt'),
+      }),
+      onDead: () => this.#sampling.poke(),
+    })
   }
 
   async #renew(): Promise<void> {
     const session = this.#session
     if (session === undefined) return
-    if (await this.#lease.renew()) return
+    if (await this.#lease.renew()) return session.leaseRenewed()
     this.#logger.warn('another relay has the lease')
     session.end()
   }
@@ -190,6 +220,16 @@ class DrainProcess {
     const { oldestSeconds, rows } = await table.sample(backlogRowsMax)
     this.#metrics.oldestSeconds(oldestSeconds)
     this.#metrics.backlogRows(rows)
+    const dead = await table.sampleDead(backlogRowsMax)
+    // The owner says it; whoever stands by would say it twice.
+    if (this.#session !== undefined) this.#noteDead(dead)
+  }
+
+  #noteDead(dead: DeadSample): void {
+    this.#dead = dead
+    this.#metrics.deadRows('dead', dead.dead)
+    this.#metrics.deadRows('waiting', dead.waiting)
+    this.#metrics.oldestDeadSeconds(dead.oldestSeconds)
   }
 
   async #afterFailure(error: unknown): Promise<void> {
@@ -223,4 +263,9 @@ class DrainProcess {
       onError: (error) => this.#logger.warn({ err: error, purpose }, 'connection lost'),
     }
   }
+}
+
+function describeDead({ dead, waiting, oldestSeconds }: DeadSample): string {
+  const age = `the oldest for ${Math.round(oldestSeconds)} s`
+  return `${dead} dead rows, ${age}; ${waiting} rows wait behind them`
 }

@@ -37,6 +37,12 @@ export class InFlight {
     this.#deleted.push({ ids, fetchesSent: this.#fetchesSent })
   }
 
+  /** What is under way is of no use: nothing that was sent before can bring deleted rows any more. */
+  forgetDeleted(): void {
+    for (const { ids } of this.#deleted) this.giveBack(ids)
+    this.#deleted = []
+  }
+
   /** The fetch with this number has returned, and its rows were compared with this set. */
   fetchReturned(fetch: number): void {
     const [oldest] = this.#deleted

@@ -34,6 +34,18 @@ export class Lease {
     this.#bounds = options.bounds
   }
 
+  /**
+   * Changes when it was taken anew, and when somebody put rows back: whoever has it then has to look again at what it knows by
+   * heart. Undefined without a lease.
+   */
+  get epoch(): number | undefined {
+    return this.#epoch
+  }
+
+  get owner(): string {
+    return this.#owner
+  }
+
   /** Whether we have it at this very moment. */
   get valid(): boolean {
     return this.#epoch !== undefined && performance.now() < this.#validUntilMs
@@ -52,22 +64,21 @@ export class Lease {
     return true
   }
 
-  /** Keeps it; gives false when it has become somebody else's. */
+  /** Keeps it, and learns of a raised epoch; gives false when it has become somebody else's. */
   async renew(): Promise<boolean> {
     const askedMs = performance.now()
     const { leaseMs } = this.#bounds
-    const rows = await this.#run(renewLease, [this.#transport, this.#owner, this.#epoch, leaseMs])
-    if (rows.length === 0) this.#epoch = undefined
-    else this.#extend(askedMs)
-    return rows.length > 0
+    const [row] = await this.#run(renewLease, [this.#transport, this.#owner, leaseMs])
+    this.#epoch = row?.epoch
+    if (row !== undefined) this.#extend(askedMs)
+    return row !== undefined
   }
 
   /** Gives it back, if we have it. */
   async release(): Promise<void> {
-    const epoch = this.#epoch
-    if (epoch === undefined) return
+    if (this.#epoch === undefined) return
     this.#epoch = undefined
-    await this.#run(releaseLease, [this.#transport, this.#owner, epoch])
+    await this.#run(releaseLease, [this.#transport, this.#owner])
   }
 
   #extend(askedMs: number): void {

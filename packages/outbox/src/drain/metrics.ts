@@ -16,9 +16,24 @@ const pausedDestinations = gauge(
   'Destinations that take nothing at the moment',
   labels,
 )
-const blockedDestinations = gauge(
-  'edp_outbox_blocked_destinations',
-  'Destinations that stand still because of a row that can never be published',
+const deadRows = gauge(
+  'edp_outbox_dead_rows',
+  'Rows that can never be published (dead) and those that wait behind them, counted up to 100,000',
+  [...labels, 'status'],
+)
+const oldestDeadSeconds = gauge(
+  'edp_outbox_oldest_dead_seconds',
+  'How long the oldest dead row has been dead',
+  labels,
+)
+const died = counter('edp_outbox_died_total', 'Rows that became dead, by destination and code', [
+  ...labels,
+  'destination',
+  'code',
+])
+const deadWithoutLetter = counter(
+  'edp_outbox_dead_without_letter_total',
+  'Dead rows of which no dead letter tells: they are dead letters themselves, or make none',
   labels,
 )
 const published = counter('edp_outbox_published_total', 'Rows that a broker acknowledged', labels)
@@ -54,7 +69,7 @@ export type DrainMetrics = ReturnType<typeof drainMetrics>
 /** The metrics of the drain of one transport of one database. */
 export function drainMetrics(names: { database: string; transport: string }) {
   // From the start on, so that an alert on an increase sees the first one.
-  for (const total of [published, lateRows, missedRows]) total.inc(names, 0)
+  for (const total of [published, lateRows, missedRows, deadWithoutLetter]) total.inc(names, 0)
   const set = (metric: Gauge<(typeof labels)[number]>) => (value: number) =>
     metric.set(names, value)
   const stage = (name: string) => stageSeconds.labels({ ...names, stage: name })
@@ -63,7 +78,11 @@ export function drainMetrics(names: { database: string; transport: string }) {
     backlogRows: set(backlogRows),
     oldestSeconds: set(oldestSeconds),
     pausedDestinations: set(pausedDestinations),
-    blockedDestinations: set(blockedDestinations),
+    deadRows: (status: 'dead' | 'waiting', rows: number) =>
+      deadRows.set({ ...names, status }, rows),
+    oldestDeadSeconds: set(oldestDeadSeconds),
+    died: (destination: string, code: string) => died.inc({ ...names, destination, code }),
+    deadWithoutLetter: deadWithoutLetter.labels(names),
     published: published.labels(names),
     failed: (destination: string, code: string) =>
       publishFailures.inc({ ...names, destination, code }),

@@ -4,6 +4,7 @@ import { ask, type Statement } from '@edp/runtime'
 import type pg from 'pg'
 import { z } from 'zod'
 import { answerTimeoutMs } from './connection.ts'
+import { sampleDead } from './dead-statements.ts'
 import type { Gap } from './position.ts'
 import {
   deleteRows,
@@ -34,6 +35,13 @@ export interface FetchRequest {
   /** How many rows of gaps are read at most; with as many, there may be more. */
   readonly gapRowsMax: number
   readonly paused: readonly string[]
+}
+
+/** What is dead, at one moment. */
+export interface DeadSample {
+  readonly dead: number
+  readonly waiting: number
+  readonly oldestSeconds: number
 }
 
 const nextTurn = () => setImmediate()
@@ -74,24 +82,38 @@ export class OutboxTable {
 
   /** Deletes rows; gives the xid of the transaction that did it. */
   async delete(ids: readonly number[]): Promise<number> {
-    const [row] = await this.#run(deleteRows, [this.#transport, arrayText(ids)])
+    const [row] = await this.run(deleteRows, [this.#transport, arrayText(ids)])
     return xidOf(row)
   }
 
   async newXid(): Promise<number> {
-    const [row] = await this.#run(newXid, [])
+    const [row] = await this.run(newXid, [])
     return xidOf(row)
   }
 
   /** The lowest ids that are there, up to the cursor. */
   async scan(cursor: number, paused: readonly string[], limit: number): Promise<number[]> {
-    const rows = await this.#run(scanFromZero, [this.#transport, cursor, paused, limit])
+    const rows = await this.run(scanFromZero, [this.#transport, cursor, paused, limit])
     return rows.map((row) => row.id)
   }
 
+  /** How many rows are dead and wait behind them, counted up to a bound, and for how long the oldest has been dead. */
+  async sampleDead(rowsMax: number): Promise<DeadSample> {
+    const [row] = await this.run(sampleDead, [this.#transport, rowsMax])
+    const { dead = 0, waiting = 0, oldest_seconds: oldestSeconds } = row ?? {}
+    return { dead, waiting, oldestSeconds: oldestSeconds ?? 0 }
+  }
+
   async sample(rowsMax: number): Promise<{ oldestSeconds: number; rows: number }> {
-    const [row] = await this.#run(sampleBacklog, [this.#transport, rowsMax])
+    const [row] = await this.run(sampleBacklog, [this.#transport, rowsMax])
     return { oldestSeconds: row?.oldest_seconds ?? 0, rows: row?.rows ?? 0 }
+  }
+
+  /** Runs a statement in turn. */
+  async run<Row>(statement: Statement<Row>, values: readonly unknown[]): Promise<Row[]> {
+    const query = { name: statement.name, text: statement.sql, values: [...values] }
+    const { rows } = await this.#inTurn(() => ask(this.#client, query, answerTimeoutMs))
+    return z.array(statement.row).parse(rows)
   }
 
   async #fetchRows(
@@ -115,12 +137,6 @@ export class OutboxTable {
       rows.push(new StoredRow(result.rows[index] ?? [], this.#names))
     }
     return { xmin: Number(snapshot?.[5]), rows, oldestSeconds: Number(snapshot?.[6] ?? 0) }
-  }
-
-  async #run<Row>(statement: Statement<Row>, values: unknown[]): Promise<Row[]> {
-    const query = { name: statement.name, text: statement.sql, values }
-    const { rows } = await this.#inTurn(() => ask(this.#client, query, answerTimeoutMs))
-    return z.array(statement.row).parse(rows)
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -159,19 +175,34 @@ class StoredRow implements FetchedRow {
     this.#names = names
   }
 
+  /** @throws Error when they are no object, which whoever sends them takes for a row that cannot be encoded */
   get headers(): Readonly<Record<string, string>> {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `enqueue` alone
-    this.#headers ??= JSON.parse(this.headersJson) as Record<string, string>
+    this.#headers ??= parseHeaders(this.headersJson)
+    if (this.#headers === noHeaders) throw new Error('the headers are no object')
     return this.#headers
   }
 
   get messageId(): string {
-    return this.headers[this.#names.id] ?? ''
+    return this.#header(this.#names.id)
   }
 
   get type(): string {
-    return this.headers[this.#names.type] ?? ''
+    return this.#header(this.#names.type)
   }
+
+  #header(name: string): string {
+    this.#headers ??= parseHeaders(this.headersJson)
+    return this.#headers[name] ?? ''
+  }
+}
+
+const noHeaders: Readonly<Record<string, string>> = {}
+
+function parseHeaders(json: string): Readonly<Record<string, string>> {
+  const value: unknown = JSON.parse(json)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return noHeaders
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by `enqueue` alone; if not, its broker's client refuses them
+  return value as Record<string, string>
 }
 
 function xidOf(row: { xid: number } | undefined): number {

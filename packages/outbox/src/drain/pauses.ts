@@ -28,11 +28,6 @@ export class Pauses {
     return [...this.#byDestination.keys()]
   }
 
-  /** Those that fail because of a row, which no waiting repairs. */
-  get blocked(): Pause[] {
-    return this.all.filter((pause) => pause.error.retry === 'permanent')
-  }
-
   get all(): Pause[] {
     return [...this.#byDestination.values()]
   }
@@ -68,6 +63,13 @@ export class Pauses {
   untilDueMs(nowMs: number): number | undefined {
     if (this.size === 0) return undefined
     return Math.max(0, Math.min(...this.all.map((pause) => pause.dueMs)) - nowMs)
+  }
+
+  /** Rows that were put back may lie anywhere: nothing is known any more of what lies before. */
+  forgetWhereToResume(): void {
+    for (const pause of this.all) {
+      this.#byDestination.set(pause.destination, { ...pause, resumeFrom: 1 })
+    }
   }
 
   resume(destination: string): void {

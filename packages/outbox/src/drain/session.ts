@@ -1,11 +1,15 @@
 import { setImmediate } from 'node:timers/promises'
-import { AppError, faultPoint, Linger, type Logger, unreachable } from '@edp/runtime'
-import type { Publisher, PublishOutcome } from '../publisher.ts'
+import { faultPoint, Linger, type Logger } from '@edp/runtime'
+import type { Publisher } from '../publisher.ts'
 import type { DrainBounds } from './bounds.ts'
+import type { DeadRows } from './dead-rows.ts'
 import { DrainState, type FetchSummary } from './drain-state.ts'
+import type { Lease } from './lease.ts'
 import type { DrainMetrics } from './metrics.ts'
-import type { Fetched, OutboxTable } from './outbox-table.ts'
+import { OldestRow } from './oldest-row.ts'
+import type { OutboxTable } from './outbox-table.ts'
 import type { Pause } from './pauses.ts'
+import { publishSafely } from './publish-safely.ts'
 import { Signal } from './signal.ts'
 import { type FetchedRow, type Judgement, judge, type WindowBounds } from './window.ts'
 
@@ -16,8 +20,10 @@ export interface SessionOptions {
   readonly publisher: Publisher
   readonly bounds: DrainBounds
   readonly oneRowOfAKey: boolean
-  /** Whether the lease is ours at this moment. */
-  readonly mayPublish: () => boolean
+  readonly lease: Lease
+  readonly deadRows: DeadRows
+  /** Told when rows became dead. */
+  readonly onDead: () => void
   readonly metrics: DrainMetrics
   readonly logger: Logger
 }
@@ -40,7 +46,7 @@ export class DrainSession {
   readonly #acknowledged: number[] = []
   #publishingEnded = false
   #rowsMax: number
-  #oldest: { id: number; seconds: number; atMs: number } | undefined
+  readonly #oldest = new OldestRow()
   #moreWaits = false
   readonly #linger: Linger
   #ending = false
@@ -64,6 +70,8 @@ export class DrainSession {
    * @throws what Postgres said, once everything that was under way has ended
    */
   async run(): Promise<void> {
+    // What stands still is known before the first row is read.
+    await this.#reload()
     const guard = (loop: Promise<void>) => loop.catch((error: unknown) => this.#fail(error))
     const deleting = guard(this.#deleteLoop())
     await Promise.all([this.#fetchLoop(), this.#publishLoop(), this.#upkeepLoop()].map(guard))
@@ -81,6 +89,11 @@ export class DrainSession {
     this.#pollDue.set()
     this.#upkeepDue.set()
     this.#deleted.set()
+  }
+
+  /** The lease was renewed: what it says may have changed. */
+  leaseRenewed(): void {
+    if (!this.#options.deadRows.isCurrent) this.#rowsCame.set()
   }
 
   #fail(error: unknown): void {
@@ -131,7 +144,7 @@ export class DrainSession {
     const fetched = await reader.fetch(ticket.request)
     stop()
     this.#adaptRowsMax(fetched.rows)
-    this.#noteAge(fetched, ticket.request.cursor)
+    this.#oldest.note(fetched, ticket.request.cursor)
     const summary = this.state.fetchReturned(ticket, fetched)
     if (summary.late > 0) metrics.lateRows.inc(summary.late)
     return summary
@@ -147,26 +160,14 @@ export class DrainSession {
     this.#rowsMax = Math.min(batchRowsMax, Math.max(1, fitting))
   }
 
-  // One age at a time, not one for each row: the oldest of a fetch, by the clock of the database, and from there on by ours.
-  #noteAge({ rows, oldestSeconds }: Fetched, cursor: number): void {
-    if (this.#oldest) return
-    const oldest = rows.find((row) => row.id > cursor)
-    if (oldest) this.#oldest = { id: oldest.id, seconds: oldestSeconds, atMs: performance.now() }
-  }
-
-  #observeAge({ delivered }: Judgement): void {
-    const oldest = this.#oldest
-    if (!oldest || !delivered.some((row) => row.id === oldest.id)) return
-    const sinceSeconds = (performance.now() - oldest.atMs) / 1000
-    this.#options.metrics.commitToAck.observe(oldest.seconds + sinceSeconds)
-    this.#oldest = undefined
-  }
-
   async #publishLoop(): Promise<void> {
     while (!this.#ending) {
+      if (!this.#options.deadRows.isCurrent) await this.#reload()
       const nowMs = performance.now()
       const pause = this.state.pauses.due(nowMs)
-      if (pause) {
+      if (this.#isHoldDue()) {
+        await this.#hold()
+      } else if (pause) {
         await this.#tryPaused(pause)
       } else if (this.state.buffered === 0) {
         await this.#rowsCame.wait(this.state.pauses.untilDueMs(nowMs))
@@ -188,9 +189,56 @@ export class DrainSession {
     const judgement = await this.#publish(window)
     if (judgement === undefined) return
     this.#acknowledge(judgement.delivered)
+    if (judgement.dead.length > 0 && !(await this.#bury(judgement))) return
     if (judgement.undelivered.length === 0) return
     for (const pause of this.state.judged(judgement, performance.now())) this.#sayPaused(pause)
     this.#countPauses()
+    if (judgement.failures.size > 0) this.#readAgain()
+  }
+
+  /** Moves the dead rows of a window; false when it could not, and everything is read again. */
+  async #bury({ dead, undelivered }: Judgement): Promise<boolean> {
+    const { deadRows, onDead } = this.#options
+    const ticket = this.state.deleteSent(dead.map(({ row }) => row.id))
+    const moved = await deadRows.bury(dead)
+    if (moved === undefined) {
+      await this.#lookAgain([...dead.map(({ row }) => row), ...undelivered])
+      return false
+    }
+    this.state.deleteCommitted(ticket, moved.xid)
+    for (const { row } of dead) {
+      if (moved.ids.has(row.id) && deadRows.halts(row)) this.state.halt(row)
+    }
+    onDead()
+    return true
+  }
+
+  // Full batches under load: each is a statement between two windows.
+  #isHoldDue(): boolean {
+    const { held, buffered } = this.state
+    return held.length > 0 && (buffered === 0 || held.length >= this.#options.bounds.batchRowsMax)
+  }
+
+  /** Moves what was held behind the dead rows of its keys. */
+  async #hold(): Promise<void> {
+    const rows = this.state.takeHeld()
+    const ticket = this.state.deleteSent(rows.map((row) => row.id))
+    const moved = await this.#options.deadRows.hold(rows)
+    if (moved === undefined) await this.#lookAgain(rows)
+    else this.state.deleteCommitted(ticket, moved.xid)
+    this.#roomCame.set()
+  }
+
+  /** These rows were to be moved, and the lease is no longer as we knew it: it is lost, or rows were put back. */
+  async #lookAgain(rows: readonly FetchedRow[]): Promise<void> {
+    this.state.throwAway(rows)
+    if (!(await this.#options.lease.renew())) this.end()
+    this.#readAgain()
+  }
+
+  /** Learns which keys stand still, and reads everything again: rows that were put back have ids that were passed long ago. */
+  async #reload(): Promise<void> {
+    this.state.reload(await this.#options.deadRows.load())
     this.#readAgain()
   }
 
@@ -198,12 +246,17 @@ export class DrainSession {
   async #tryPaused(pause: Pause): Promise<void> {
     const { state } = this
     const { destination, resumeFrom } = pause
-    const { reader, logger } = this.#options
-    const rows = await reader.fetchPaused(destination, resumeFrom, state.inFlight.size + 1)
-    const first = rows.find((row) => !state.inFlight.has(row.id))
+    const { reader, logger, bounds } = this.#options
+    const limit = state.inFlight.size + (state.someHalted ? bounds.batchRowsMax : 1)
+    const rows = await reader.fetchPaused(destination, resumeFrom, limit)
+    const [first] = state.hold(rows.filter((row) => !state.inFlight.has(row.id)))
+    // Behind those that stand still there may be one that does not.
+    if (first === undefined && state.held.length > 0) return await this.#hold()
     if (first) {
       state.inFlight.add(first.id)
       const judgement = await this.#publish([first])
+      // Dead is not away: the next row is tried at once.
+      if (judgement && judgement.dead.length > 0) return void (await this.#bury(judgement))
       const error = judgement?.failures.get(destination)
       if (judgement === undefined || error) {
         state.inFlight.giveBack([first.id])
@@ -220,10 +273,10 @@ export class DrainSession {
 
   /** Publishes a window; undefined when the lease has run out, which ends the session. */
   async #publish(window: readonly FetchedRow[]): Promise<Judgement | undefined> {
-    const { publisher, metrics, mayPublish } = this.#options
+    const { publisher, metrics, lease } = this.#options
     const before = faultPoint('relay.before-publish')
     if (before) await before
-    if (!mayPublish()) {
+    if (!lease.valid) {
       this.end()
       return undefined
     }
@@ -235,7 +288,8 @@ export class DrainSession {
     const judgement = judge(window, outcome)
     metrics.batchRows.observe(window.length)
     metrics.published.inc(judgement.delivered.length)
-    this.#observeAge(judgement)
+    const ageSeconds = this.#oldest.delivered(judgement.delivered)
+    if (ageSeconds !== undefined) metrics.commitToAck.observe(ageSeconds)
     for (const [destination, error] of judgement.failures) metrics.failed(destination, error.code)
     return judgement
   }
@@ -276,25 +330,11 @@ export class DrainSession {
 
   #sayPaused({ destination, error, attempts }: Pause): void {
     const fields = { err: error, destination, attempts }
-    const { logger } = this.#options
-    switch (error.retry) {
-      case 'permanent':
-        // Every message behind it waits: a person has to look at this.
-        logger.error(fields, 'a row cannot be published; its destination stands still')
-        return
-      case 'transient-everything':
-      case 'transient-message':
-        logger.warn(fields, 'the destination takes nothing; paused')
-        return
-      default:
-        unreachable(error.retry)
-    }
+    this.#options.logger.warn(fields, 'the destination takes nothing; paused')
   }
 
   #countPauses(): void {
-    const { metrics } = this.#options
-    metrics.pausedDestinations(this.state.pauses.size)
-    metrics.blockedDestinations(this.state.pauses.blocked.length)
+    this.#options.metrics.pausedDestinations(this.state.pauses.size)
   }
 
   async #upkeepLoop(): Promise<void> {
@@ -307,7 +347,7 @@ export class DrainSession {
   /** The safety net below `ReadPosition`: nothing is ever found here, unless something is wrong. */
   async #scan(): Promise<void> {
     const { state } = this
-    const { reader, writer, metrics, logger, bounds } = this.#options
+    const { reader, writer, lease, deadRows, metrics, logger, bounds } = this.#options
     const { generation } = state
     const { cursor, gaps } = state.position
     // Where nothing is deleted, because all is paused, gaps have to be closed all the same.
@@ -317,6 +357,10 @@ export class DrainSession {
     if (generation !== state.generation) return
     const missed = ids.filter((id) => !state.inFlight.has(id) && !state.position.isOpen(id))
     if (missed.length === 0) return
+    // What was put back a moment ago looks like that too. Then the lease says so.
+    if (!(await lease.renew())) return this.end()
+    if (!deadRows.isCurrent) return this.#rowsCame.set()
+    if (generation !== state.generation) return
     metrics.missedRows.inc(missed.length)
     logger.error(
       { rows: missed.length, ids: missed.slice(0, 10) },
@@ -327,29 +371,8 @@ export class DrainSession {
   }
 
   #readAgain(): void {
-    this.#oldest = undefined
+    this.#oldest.forget()
     this.#roomCame.set()
     this.#pollDue.set()
   }
-}
-
-async function publishSafely(
-  publisher: Publisher,
-  rows: readonly FetchedRow[],
-): Promise<PublishOutcome> {
-  try {
-    return await publisher.publish(rows)
-  } catch (error) {
-    const failure = asFailure(error)
-    return rows.map(() => failure)
-  }
-}
-
-function asFailure(error: unknown): AppError {
-  if (error instanceof AppError) return error
-  const reason = error instanceof Error ? error.message : String(error)
-  return new AppError('publish-failed', `cannot publish: ${reason}`, {
-    retry: 'transient-everything',
-    cause: error,
-  })
 }

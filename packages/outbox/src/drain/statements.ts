@@ -122,19 +122,19 @@ export const readLease = statement(
    where transport = $1 and owner <> $2 and expires_at > clock_timestamp()`,
 )
 
-/** Holds the lease longer: transport, owner, epoch, milliseconds. No row: it is somebody else's. */
+/** Holds the lease longer: transport, owner, milliseconds. No row: it is somebody else's. Owners have names that nobody else has. */
 export const renewLease = statement(
   'outbox_lease_renew',
   z.object({ epoch: z.number() }),
-  `update outbox_lease set expires_at = clock_timestamp() + $4::bigint * interval '1 ms'
-   where transport = $1 and owner = $2 and epoch = $3
+  `update outbox_lease set expires_at = clock_timestamp() + $3::bigint * interval '1 ms'
+   where transport = $1 and owner = $2
    returning epoch`,
 )
 
-/** Gives the lease back, so that another takes it at once: transport, owner, epoch. The row stays, for its epoch. */
+/** Gives the lease back, so that another takes it at once: transport, owner. The row stays, for its epoch. */
 export const releaseLease = statement(
   'outbox_lease_release',
   noRow,
   `update outbox_lease set expires_at = clock_timestamp()
-   where transport = $1 and owner = $2 and epoch = $3`,
+   where transport = $1 and owner = $2`,
 )

@@ -11,6 +11,7 @@ const row = (key: string, bytes = 10, destination = 'orders'): FetchedRow => {
 }
 const away = new AppError('away', 'away', { retry: 'transient-everything' })
 const tooLarge = new AppError('too-large', 'too large', { retry: 'permanent' })
+const heldBack = new AppError('held-back', 'held back', { retry: 'transient-message' })
 const plain = { rowsMax: 100, bytesMax: 1000, oneRowOfAKey: false }
 
 test('a window is bounded by rows', () => {
@@ -73,9 +74,24 @@ test('a key that has rows for two destinations waits at the one that failed only
   expect(judge(rows, [away, undefined]).delivered).toEqual(rows.slice(1))
 })
 
-test('of several failures of a destination the one that no waiting repairs is reported', () => {
+test('a row that can never be published is dead and says nothing of its destination, nor do those behind it', () => {
+  const rows = ['a', 'a', 'b', 'a', 'c'].map((key) => row(key))
+  const judgement = judge(rows, [tooLarge, heldBack, undefined, tooLarge, tooLarge])
+  expect(judgement.dead).toEqual([
+    { row: rows[0], error: tooLarge },
+    { row: rows[4], error: tooLarge },
+  ])
+  expect(judgement.undelivered).toEqual([rows[1], rows[3]])
+  expect(judgement.delivered).toEqual([rows[2]])
+  expect(judgement.failures.size).toBe(0)
+})
+
+test('a dead row beside an outage: each is reported as what it is', () => {
   const rows = ['a', 'b', 'c'].map((key) => row(key))
-  expect(judge(rows, [away, tooLarge, away]).failures.get('orders')).toBe(tooLarge)
+  const judgement = judge(rows, [away, tooLarge, away])
+  expect(judgement.failures.get('orders')).toBe(away)
+  expect(judgement.dead.map(({ row: { id } }) => id)).toEqual([rows[1]?.id])
+  expect(judgement.undelivered).toEqual([rows[0], rows[2]])
 })
 
 test('a row without an answer is not delivered', () => {

@@ -47,36 +47,52 @@ export function takeWindow(
 export interface Judgement {
   /** May be deleted. */
   readonly delivered: readonly FetchedRow[]
+  /** Can never be published: the first of their keys that failed. */
+  readonly dead: readonly DeadRow[]
   /** Are published again. */
   readonly undelivered: readonly FetchedRow[]
   /** The first failure of each destination that had one. */
   readonly failures: ReadonlyMap<string, AppError>
 }
 
+/** A row that its broker refused for good. */
+export interface DeadRow {
+  readonly row: FetchedRow
+  readonly error: AppError
+}
+
 /**
  * Splits a window by what the broker said of it. Of each key the acknowledged rows before its first failure are delivered; an
- * acknowledged row behind a failure is not, since it has to come again after the one that failed.
+ * acknowledged row behind a failure is not, since it has to come again after the one that failed. What is said of rows behind a
+ * failure says nothing of their destination: they were held back.
  */
 export function judge(window: readonly FetchedRow[], outcome: PublishOutcome): Judgement {
+  const failures = new Map<string, AppError>()
   if (outcome.length === window.length && outcome.every((error) => error === undefined)) {
-    return { delivered: window, undelivered: [], failures: new Map() }
+    return { delivered: window, dead: [], undelivered: [], failures }
   }
   const delivered: FetchedRow[] = []
+  const dead: DeadRow[] = []
   const undelivered: FetchedRow[] = []
-  const failures = new Map<string, AppError>()
   const failedKeys = new Set<string>()
   for (const [index, row] of window.entries()) {
     const error = index < outcome.length ? outcome[index] : unanswered()
     const key = `${row.destination}\n${row.key}`
-    if (error) failedKeys.add(key)
-    // One that can never be published says more than that its destination is away.
-    if (error && (!failures.has(row.destination) || error.retry === 'permanent')) {
-      failures.set(row.destination, error)
+    if (failedKeys.has(key)) {
+      undelivered.push(row)
+    } else if (error === undefined) {
+      delivered.push(row)
+    } else {
+      failedKeys.add(key)
+      if (error.retry === 'permanent') {
+        dead.push({ row, error })
+        continue
+      }
+      undelivered.push(row)
+      if (!failures.has(row.destination)) failures.set(row.destination, error)
     }
-    if (failedKeys.has(key)) undelivered.push(row)
-    else delivered.push(row)
   }
-  return { delivered, undelivered, failures }
+  return { delivered, dead, undelivered, failures }
 }
 
 function unanswered(): AppError {

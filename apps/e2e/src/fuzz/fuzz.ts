@@ -1,0 +1,126 @@
+import { join } from 'node:path'
+import { type Api, coordinations, createApi } from '../api.ts'
+import { AppProcess, appNames, freePort } from '../app-process.ts'
+import { formatBooks, settleBooks } from '../books.ts'
+import { serviceUrls, type System } from '../system.ts'
+import { fuzzHttp, type HttpFuzzResult } from './fuzz-http.ts'
+import type { KnownValues } from './openapi.ts'
+
+export interface FuzzOptions {
+  /** Requests to the services. */
+  readonly messages: number
+  readonly seed: number
+  /** Shows progress. */
+  readonly tell: (line: string) => void
+}
+
+const settleTimeoutMs = 120_000
+/** For the fuzzing alone: the provider's own ledger is one of the books. */
+const spareGateway = 'payment-gateway-sandbox'
+
+/**
+ * Sends what nobody means to every route and every consumer of a running system. @returns what is wrong afterwards: a process that
+ * ended, a service that is not well again, an answer that should not be, books that do not balance.
+ */
+export async function runFuzz(system: System, options: FuzzOptions): Promise<string[]> {
+  const { tell } = options
+  const api = createApi(serviceUrls(system))
+  const known = await makeKnownValues(api)
+  const problems: string[] = []
+  for (const result of await fuzzServices(system, known, options)) {
+    tell(`${result.name}: ${describeStatuses(result)}`)
+    problems.push(...result.problems)
+  }
+  const endings = await endingProblems(system)
+  return [...problems, ...endings]
+}
+
+/** Orders of both styles and a product with stock: so that some requests and messages get past the first check. */
+async function makeKnownValues(api: Api): Promise<KnownValues> {
+  const sku = 'fuzz-cup'
+  await api.putProduct(sku, 250)
+  await api.receiveStock(sku, 100_000)
+  const orders = await Promise.all(
+    coordinations.map((coordination) =>
+      api.placeOrder({
+        customerId: 'fuzz',
+        currency: 'EUR',
+        lines: [{ sku, quantity: 1 }],
+        paymentToken: 'tok_ok',
+        coordination,
+      }),
+    ),
+  )
+  const [first = '', ...others] = orders.map(({ orderId }) => orderId)
+  const ids = [first, ...others] as const
+  return {
+    sku: [sku],
+    id: ids,
+    orderId: ids,
+    cursor: ids,
+    currency: ['EUR'],
+    paymentToken: ['tok_ok', 'tok_declined'],
+  }
+}
+
+async function fuzzServices(
+  system: System,
+  known: KnownValues,
+  { messages, seed }: FuzzOptions,
+): Promise<HttpFuzzResult[]> {
+  const gateway = await startSpareGateway(system)
+  const targets = appNames.map((name) => ({
+    name,
+    url: name === spareGateway ? gateway.url : system.apps[name].url,
+  }))
+  const requests = Math.ceil(messages / targets.length)
+  try {
+    const results: HttpFuzzResult[] = []
+    for (const [index, { name, url }] of targets.entries()) {
+      results.push(await fuzzHttp({ name, url, requests, seed: seed + index, known }))
+    }
+    const wellness = await healthProblem(gateway)
+    return [...results, { name: 'spare gateway', statuses: {}, problems: wellness }]
+  } finally {
+    await gateway.stop()
+  }
+}
+
+async function startSpareGateway({ logDirectory }: System): Promise<AppProcess> {
+  const gateway = new AppProcess({
+    app: spareGateway,
+    env: {
+      HTTP_HOST: '127.0.0.1',
+      HTTP_PORT: String(await freePort()),
+      LEDGER_FILE: join(logDirectory, 'fuzzed-ledger.jsonl'),
+      LOG_LEVEL: 'warn',
+    },
+    logFile: join(logDirectory, 'fuzzed-gateway.log'),
+  })
+  gateway.start()
+  await gateway.ready()
+  return gateway
+}
+
+/** What a system owes after everything: every process runs and is well, and the books balance. */
+async function endingProblems(system: System): Promise<string[]> {
+  const books = await settleBooks(system.databases, system.gatewayUrl, settleTimeoutMs)
+  const health = await Promise.all(appNames.map((app) => healthProblem(system.apps[app])))
+  return [...health.flat(), ...(books.balanced ? [] : [formatBooks(books)])]
+}
+
+async function healthProblem(app: AppProcess): Promise<string[]> {
+  if (!app.running) return [`${app.app} ended by itself\n${app.logTail()}`]
+  const response = await fetch(`${app.url}/health/ready`, { signal: AbortSignal.timeout(5000) })
+  const health = await response.text()
+  return response.ok && health.includes('"status":"ok"')
+    ? []
+    : [`${app.app} is not well: ${health}`]
+}
+
+function describeStatuses({ statuses }: HttpFuzzResult): string {
+  return Object.entries(statuses)
+    .toSorted(([a], [b]) => a.localeCompare(b))
+    .map(([status, times]) => `${times} × ${status}`)
+    .join(', ')
+}
