@@ -81,3 +81,11 @@ export function duration(ms: number): string {
   const hours = Math.round(minutes / 60)
   return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} d`
 }
+
+// Control characters, and halves of surrogate pairs, which a cut may leave: Postgres stores neither NUL nor those.
+const unprintable = /\p{C}/gu
+
+/** The beginning of a text from outside, of at most `charsMax` characters, as what can be stored and shown. */
+export function excerpt(text: string, charsMax: number): string {
+  return text.slice(0, charsMax).replaceAll(unprintable, ' ').trim()
+}

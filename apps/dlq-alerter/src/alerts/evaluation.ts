@@ -51,6 +51,9 @@ export interface EvaluationOptions {
   readonly onTold: () => void
 }
 
+// While letters come in batch after batch, what they add to a flood waits for the next round.
+const pokeSpacingMs = 250
+
 /**
  * Decides again and again what alerts: reads what is so, compares it with what was told, and writes the difference and its
  * notifications, all in one transaction of the one process that has the lease. A process that is killed anywhere has told
@@ -59,6 +62,7 @@ export interface EvaluationOptions {
 export function createEvaluation(options: EvaluationOptions): Loop {
   const { database, intervalMs, logger, owner } = options
   const leaseMs = Math.max(10_000, intervalMs * 5)
+  let endedAt = -Infinity
   const loop = createLoop({
     name: 'alert-evaluation',
     intervalMs,
@@ -66,17 +70,25 @@ export function createEvaluation(options: EvaluationOptions): Loop {
     work: async () => {
       const told = await database.transaction(async (tx) => {
         const now = await takeEvaluationLease(tx, { owner, leaseMs })
-        if (!now) return []
+        if (!now) {
+          // Whoever evaluates shows them.
+          showFiring([])
+          return []
+        }
         const written = await evaluate(tx, options, now)
         await faultPoint('alerts.before-commit')
         return written
       })
+      endedAt = performance.now()
       for (const { message } of told) toldTotal.inc({ rule: message.rule, kind: message.kind })
       if (told.length > 0) options.onTold()
     },
   })
   return {
     ...loop,
+    poke() {
+      if (performance.now() - endedAt >= pokeSpacingMs) loop.poke()
+    },
     async stop() {
       await loop.stop()
       await database

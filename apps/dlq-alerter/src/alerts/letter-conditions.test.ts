@@ -77,6 +77,13 @@ test('the first letter of a group alerts, and says what, how many, since when an
   ])
 })
 
+test('a summary has nothing that Postgres cannot store, also where it is cut', () => {
+  const errorMessage = `\u0001${'x'.repeat(198)}😀 and more`
+  const facts = { groups: [group({ errorMessage })], truncated: false, lettersLastMinute: 1 }
+  const { findings } = letterFindings({ facts, told: nothingTold, bounds, now })
+  expect(findings[0]?.summary).toContain(`invalid-body: ${'x'.repeat(198)}; oldest`)
+})
+
 test.each([
   [1, 1],
   [9, 1],

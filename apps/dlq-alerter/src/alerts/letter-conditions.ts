@@ -1,4 +1,4 @@
-import { counted, duration, type Finding, lettersSource, magnitude } from './alert.ts'
+import { counted, duration, excerpt, type Finding, lettersSource, magnitude } from './alert.ts'
 
 /** What the alerter's own tables say about one group that has letters which are not settled. */
 export interface GroupFacts {
@@ -158,5 +158,5 @@ const errorCharsMax = 200
 
 function headline({ type, reason, errorCode, errorMessage }: GroupFacts): string {
   const [firstLine = ''] = errorMessage.split('\n', 1)
-  return `${type ?? 'unknown type'}, ${reason}, ${errorCode}: ${firstLine.slice(0, errorCharsMax)}`
+  return `${type ?? 'unknown type'}, ${reason}, ${errorCode}: ${excerpt(firstLine, errorCharsMax)}`
 }

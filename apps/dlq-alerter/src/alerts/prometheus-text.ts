@@ -1,9 +1,13 @@
+import { excerpt } from './alert.ts'
+
 /** One sample of a metric. */
 export interface Sample {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
   readonly value: number
 }
+
+const labelCharsMax = 200
 
 const line = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: -?\d+)?$/
 const label = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g
@@ -25,7 +29,10 @@ export function readSamples(text: string, wanted: ReadonlySet<string>): Sample[]
 
 function readLabels(text: string): Record<string, string> {
   return Object.fromEntries(
-    [...text.matchAll(label)].map(([, name = '', value = '']) => [name, unescape(value)]),
+    [...text.matchAll(label)].map(([, name = '', value = '']) => [
+      name,
+      excerpt(unescape(value), labelCharsMax),
+    ]),
   )
 }
 

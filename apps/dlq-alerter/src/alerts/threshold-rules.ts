@@ -145,6 +145,16 @@ function outboxRules(bounds: ThresholdBounds): Rule[] {
     },
     {
       ...outbox,
+      name: 'outbox-dead-without-letter',
+      metric: 'edp_outbox_dead_without_letter_total',
+      max: 0,
+      forMs: 0,
+      severity: 'critical',
+      summary: (value, labels) =>
+        `${counted(value, 'row')} of ${outboxOf(labels)} died without a dead letter, most likely being one`,
+    },
+    {
+      ...outbox,
       name: 'outbox-missed-rows',
       metric: 'edp_outbox_missed_rows_total',
       max: 0,

@@ -27,6 +27,10 @@ test.each([
   ['edp_outbox_paused_destinations{database="orders",transport="kafka"} 1', ['outbox-paused']],
   ['edp_outbox_blocked_destinations{database="orders",transport="kafka"} 1', ['outbox-blocked']],
   ['edp_outbox_missed_rows_total{database="orders",transport="kafka"} 1', ['outbox-missed-rows']],
+  [
+    'edp_outbox_dead_without_letter_total{database="orders",transport="kafka"} 1',
+    ['outbox-dead-without-letter'],
+  ],
   ['edp_saga_active{definition="f",status="needs_human"} 1', ['saga-needs-human']],
   ['edp_saga_active{definition="f",status="needs_human"} 0', []],
   ['edp_saga_active{definition="f",status="running"} 1000000', []],
@@ -116,7 +120,7 @@ not a sample at all`
   expect(readSamples(text, new Set(['edp_saga_active']))).toEqual([
     {
       name: 'edp_saga_active',
-      labels: { definition: 'a"b\\c\nd', status: 'running' },
+      labels: { definition: 'a"b\\c d', status: 'running' },
       value: 1500,
     },
     { name: 'edp_saga_active', labels: {}, value: 7 },

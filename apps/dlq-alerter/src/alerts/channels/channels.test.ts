@@ -90,6 +90,16 @@ describe('a receiver that answers', () => {
     expect(waitMs).toBeLessThanOrEqual(60_000)
   })
 
+  test('an error with bytes that cannot be stored is shown without them', async () => {
+    const url = await receiver((_, response) =>
+      response.writeHead(400).end(Buffer.from([0x61, 0x00, 0x62, 0xff])),
+    )
+    expect(await slackTo(url).deliver(message)).toEqual({
+      kind: 'refused',
+      reason: 'HTTP 400: a b\ufffd',
+    })
+  })
+
   test('an endless error is cut off', async () => {
     const url = await receiver((_, response) => {
       response.writeHead(500)

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Message } from '../alert.ts'
+import { excerpt, type Message } from '../alert.ts'
 import type { Channel } from './channel.ts'
 import { postJson } from './post-json.ts'
 
@@ -40,7 +40,7 @@ export function pagerdutyEvent(
     client_url: message.link,
     links: linksOf(message),
     payload: {
-      summary: message.summary.slice(0, summaryCharsMax),
+      summary: excerpt(message.summary, summaryCharsMax),
       source: client,
       severity: message.severity,
       timestamp: message.startsAt,

@@ -1,5 +1,6 @@
 import { parseRetryAfter } from '@edp/runtime'
 import { answerText } from '../answer-text.ts'
+import { excerpt } from '../alert.ts'
 import { reasonOf } from '../reason.ts'
 import type { Delivery } from './channel.ts'
 
@@ -32,7 +33,7 @@ export async function postJson(options: {
     }
     // The start of it usually says what is wrong.
     const { text } = await answerText(response, answerBytesMax)
-    return refusalOf(response, text.trim())
+    return refusalOf(response, excerpt(text, answerBytesMax))
   } catch (error) {
     return { kind: 'later', reason: reasonOf(error) }
   }
