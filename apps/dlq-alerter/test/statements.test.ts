@@ -3,10 +3,10 @@ import { explainPlans } from '@edp/testkit'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Alerter, openAlerter } from './alerter.ts'
 
-// Not of the tables of letters: a call of a function and a look at Postgres' catalogue once an hour, keys that the service does not
-// use, and the rounds of the alerts, which look through their few rows.
+// Not of the tables of letters: a call of a function and a look at Postgres' catalogue once an hour, mechanisms that the service does
+// not use (it parks nothing: what it cannot read is a letter), and the rounds of the alerts, which look through their few rows.
 const notOfLetters =
-  /^(inbox_maintain|inbox_newest_partition|idempotency_key_.*|(alerts|notifications)_.*)$/
+  /^(inbox_maintain|inbox_newest_partition|(idempotency_key|parked|consumer_run|alerts|notifications)_.*)$/
 
 let alerter: Alerter
 beforeAll(async () => {
