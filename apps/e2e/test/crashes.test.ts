@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
-import { noFailures, readFailures } from '../src/failures.ts'
 import { expectAllEnded, type Load, startLoad } from '../src/load.ts'
 import { serviceUrls, startSystem, type System } from '../src/system.ts'
 
@@ -62,15 +61,4 @@ it('loses and doubles nothing when each app is restarted in order, and each exit
     await load.more(50)
   }
   await expectAllEnded(system, await load.stop())
-})
-
-it('declares no message dead when a service is killed twenty times with all that it had fetched', async () => {
-  for (let kill = 0; kill < 20; kill += 1) {
-    await system.apps['inventory-service'].kill()
-    system.apps['inventory-service'].start()
-    await system.apps['inventory-service'].ready()
-    await load.more(10)
-  }
-  await expectAllEnded(system, await load.stop())
-  expect(await readFailures(system)).toEqual(noFailures)
 })
