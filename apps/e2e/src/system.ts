@@ -111,6 +111,16 @@ interface Plan {
   envOf(app: AppName, port: number): Record<string, string>
 }
 
+// The gateway's sandbox is outside the system.
+function metricsUrls({
+  'payment-gateway-sandbox': _outside,
+  ...ports
+}: Record<AppName, number>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(ports).map(([app, port]) => [app, `http://127.0.0.1:${port}/metrics`]),
+  )
+}
+
 async function planSystem(
   name: string,
   extra: Partial<Record<AppName, Record<string, string>>>,
@@ -132,7 +142,10 @@ async function planSystem(
       DATABASE_URL: urlOf('payment-service', 'DATABASE_URL'),
       PAYMENT_GATEWAY_URL: `http://127.0.0.1:${ports['payment-gateway-sandbox']}`,
     },
-    'dlq-alerter': { DATABASE_URL: urlOf('dlq-alerter', 'DATABASE_URL') },
+    'dlq-alerter': {
+      DATABASE_URL: urlOf('dlq-alerter', 'DATABASE_URL'),
+      METRICS_URLS: JSON.stringify(metricsUrls(ports)),
+    },
     'outbox-relay': { OUTBOX_DATABASES: JSON.stringify(Object.fromEntries(relayUrls)) },
     'payment-gateway-sandbox': { LEDGER_FILE: join(logDirectory, 'ledger.jsonl') },
   }

@@ -35,6 +35,18 @@ describe('settingsOf', () => {
       dead_letters: 'postgres://relay:edp@127.0.0.1:7432/dead_letters',
     })
   })
+
+  it('tells the alerter where the figures of every service and of RabbitMQ are', () => {
+    const { METRICS_URLS, RABBITMQ_MANAGEMENT_URL } = settingsByName('dlq-alerter')
+    expect(JSON.parse(METRICS_URLS ?? '')).toEqual({
+      'order-service': 'http://127.0.0.1:7101/metrics',
+      'inventory-service': 'http://127.0.0.1:7102/metrics',
+      'payment-service': 'http://127.0.0.1:7103/metrics',
+      'outbox-relay': 'http://127.0.0.1:7104/metrics',
+      'dlq-alerter': 'http://127.0.0.1:7105/metrics',
+    })
+    expect(RABBITMQ_MANAGEMENT_URL).toBe('http://127.0.0.1:7673')
+  })
 })
 
 describe('databaseUrl', () => {

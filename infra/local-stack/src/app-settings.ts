@@ -30,6 +30,7 @@ export function settingsOf(app: App, endpoints: Endpoints, settings: Settings): 
     ...app.settings?.({
       relayUrl: (database) => url(RELAY_ROLE, database),
       dataFolder: join(settings.dir, 'data', app.name),
+      rabbitmqManagementUrl: `http://127.0.0.1:${settings.ports.rabbitmqManagement}`,
     }),
   }
 }

@@ -19,6 +19,8 @@ export type AppContext = {
   relayUrl: (database: string) => string
   /** A folder that this app alone writes. */
   dataFolder: string
+  /** Where RabbitMQ's management API answers. */
+  rabbitmqManagementUrl: string
 }
 
 const HOST = '127.0.0.1'
@@ -44,7 +46,16 @@ export const apps: readonly App[] = [
       ),
     }),
   },
-  { name: 'dlq-alerter', httpPort: 7105, database: 'dead_letters', messaging: true },
+  {
+    name: 'dlq-alerter',
+    httpPort: 7105,
+    database: 'dead_letters',
+    messaging: true,
+    settings: ({ rabbitmqManagementUrl }) => ({
+      RABBITMQ_MANAGEMENT_URL: rabbitmqManagementUrl,
+      METRICS_URLS: JSON.stringify(Object.fromEntries(watched())),
+    }),
+  },
   {
     name: 'payment-gateway-sandbox',
     httpPort: GATEWAY_PORT,
@@ -52,6 +63,13 @@ export const apps: readonly App[] = [
     settings: ({ dataFolder }) => ({ LEDGER_FILE: `${dataFolder}/ledger.jsonl` }),
   },
 ]
+
+// The gateway's sandbox is outside the system.
+function watched(): [string, string][] {
+  return apps
+    .filter(({ messaging }) => messaging)
+    .map(({ name, httpPort }) => [name, `http://${HOST}:${httpPort}/metrics`])
+}
 
 /** The role that reads and deletes outbox rows in every database; migrations grant it its tables. */
 export const RELAY_ROLE = 'relay'

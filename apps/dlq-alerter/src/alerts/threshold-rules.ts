@@ -136,12 +136,14 @@ function outboxRules(bounds: ThresholdBounds): Rule[] {
     {
       ...outbox,
       name: 'outbox-blocked',
-      metric: 'edp_outbox_blocked_destinations',
+      metric: 'edp_outbox_dead_rows',
+      // The dead ones are letters, and alert as such.
+      where: (labels) => labels['status'] === 'waiting',
       max: 0,
       forMs: 0,
       severity: 'critical',
       summary: (value, labels) =>
-        `${counted(value, 'destination')} of ${outboxOf(labels)} stopped at a row that can never be published`,
+        `${counted(value, 'row')} of ${outboxOf(labels)} ${value === 1 ? 'waits' : 'wait'} behind one of the same key that can never be published`,
     },
     {
       ...outbox,

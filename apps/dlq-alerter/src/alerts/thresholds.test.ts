@@ -1,3 +1,6 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { repositoryRoot } from '@edp/testkit'
 import { describe, expect, test } from 'vitest'
 import type { Finding } from './alert.ts'
 import { readSamples } from './prometheus-text.ts'
@@ -25,7 +28,11 @@ test.each([
   ['edp_outbox_oldest_pending_seconds{database="orders",transport="kafka"} 60', []],
   ['edp_outbox_oldest_pending_seconds{database="orders",transport="kafka"} 61', ['outbox-age']],
   ['edp_outbox_paused_destinations{database="orders",transport="kafka"} 1', ['outbox-paused']],
-  ['edp_outbox_blocked_destinations{database="orders",transport="kafka"} 1', ['outbox-blocked']],
+  [
+    'edp_outbox_dead_rows{database="orders",transport="kafka",status="waiting"} 1',
+    ['outbox-blocked'],
+  ],
+  ['edp_outbox_dead_rows{database="orders",transport="kafka",status="dead"} 1', []],
   ['edp_outbox_missed_rows_total{database="orders",transport="kafka"} 1', ['outbox-missed-rows']],
   [
     'edp_outbox_dead_without_letter_total{database="orders",transport="kafka"} 1',
@@ -125,4 +132,15 @@ not a sample at all`
     },
     { name: 'edp_saga_active', labels: {}, value: 7 },
   ])
+})
+
+test('every figure that a rule is about is one that something exposes: else the rule would never alert', () => {
+  const sources = globSync('{packages,apps}/*/src/**/*.ts', {
+    cwd: repositoryRoot(),
+    exclude: ['**/node_modules/**', '**/src/alerts/**', '**/*.test.ts'],
+  })
+  const code = sources.map((path) => readFileSync(join(repositoryRoot(), path), 'utf8')).join('\n')
+  const exposed = (metric: string): boolean =>
+    metric === queueMetric || new RegExp(`(gauge|counter)\\(\\s*'${metric}'`).test(code)
+  expect([...metricsOf(bounds)].filter((metric) => !exposed(metric))).toEqual([])
 })
