@@ -105,16 +105,13 @@ describe.each(coordinations)('a person with the command line, %s', (coordination
     await untilEqual('status of the payment', 'refund_failed', () => paymentStatus(context, order))
     await context.api.repairCharge(order.orderId)
     if (coordination === 'choreographed') {
-      await edp.run('payments', 'retry', order.orderId, ...why)
+      await unlessDone(edp.run('payments', 'retry', order.orderId, ...why))
     } else {
       const sagaId = await untilFound(async () => {
         const waiting = await edp.run('sagas', 'list', '--status', 'needs_human')
         return sagas.parse(waiting).sagas.find((one) => one.sagaId === order.orderId)?.sagaId
       })
-      // It goes on asking by itself meanwhile, so the refund may be made before the person has said so.
-      await edp.run('sagas', 'retry', sagaId, ...why).catch((error: unknown) => {
-        if (!String(error).includes('Cannot retry this saga: ended')) throw error
-      })
+      await unlessDone(edp.run('sagas', 'retry', sagaId, ...why))
     }
     await untilAllEnded(context, [order])
     // Its letter needs nobody any more: the refund itself has told so.
@@ -158,4 +155,11 @@ async function untilFound(find: () => Promise<string | undefined>): Promise<stri
   })
   if (found === undefined) throw new Error('it was there')
   return found
+}
+
+/** It goes on asking by itself, so once it is repaired the refund may be made before the person has said so: a conflict. */
+async function unlessDone(retry: Promise<unknown>): Promise<void> {
+  await retry.catch((error: unknown) => {
+    if (!String(error).includes('"status":409')) throw error
+  })
 }
