@@ -103,14 +103,15 @@ describe.each(coordinations)('a person with the command line, %s', (coordination
     const sku = await makeProduct(context, 5)
     const order = await placeAndCancel(context, 'tok_refund_fails', [{ sku, quantity: 2 }])
     await untilEqual('status of the payment', 'refund_failed', () => paymentStatus(context, order))
-    await context.api.repairCharge(order.orderId)
     if (coordination === 'choreographed') {
+      await context.api.repairCharge(order.orderId)
       await unlessDone(edp.run('payments', 'retry', order.orderId, ...why))
     } else {
       const sagaId = await untilFound(async () => {
         const waiting = await edp.run('sagas', 'list', '--status', 'needs_human')
         return sagas.parse(waiting).sagas.find((one) => one.sagaId === order.orderId)?.sagaId
       })
+      await context.api.repairCharge(order.orderId)
       await unlessDone(edp.run('sagas', 'retry', sagaId, ...why))
     }
     await untilAllEnded(context, [order])
