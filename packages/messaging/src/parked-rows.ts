@@ -82,10 +82,12 @@ function storableOrNull(text: string | undefined): string | null {
 /** An index takes no more than 2,700 bytes of a key, and a producer may send any. */
 const keyLengthMax = 200
 
-/** The key as it is stored: its hash when it is too long, since a part of it could end within a character. */
+/** The key as it is stored. */
 export function storedKey(key: string): string {
-  if (key.length <= keyLengthMax) return storableText(key)
-  return createHash('sha256').update(key).digest('hex')
+  const storable = storableText(key)
+  if (storable.length <= keyLengthMax) return storable
+  const hash = createHash('sha256').update(key).digest('hex')
+  return `${storable.slice(0, keyLengthMax - hash.length - 1)}#${hash}`
 }
 
 function parkedKey({ key, messageId }: NewParked): string {

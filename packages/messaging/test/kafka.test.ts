@@ -1,8 +1,7 @@
 import { createLogger } from '@edp/runtime'
 import { stack, uniqueNamespace } from '@edp/testkit'
 import { createKafkaConsumer, createKafkaPublisher, ensureTopics } from '../src/index.ts'
-import { type ConsumingBroker, describeConsumer } from './conformance-consumer.ts'
-import { describeFailures } from './conformance-failures.ts'
+import { describeConsumer } from './conformance-consumer.ts'
 import { describePublisher } from './conformance-publisher.ts'
 import { counterTopic } from './fixtures/counter-service.ts'
 import { readTopic } from './fixtures/read-topic.ts'
@@ -27,11 +26,8 @@ describePublisher('Kafka', () => ({
     }),
 }))
 
-const kafka: ConsumingBroker = {
+describeConsumer('Kafka', 'kafka', () => ({
   createPublisher: () => createKafkaPublisher({ brokers, clientId: 'conformance', logger }),
   createConsumer: (options) => createKafkaConsumer({ ...options, brokers }),
   prepare: (prefix) => ensureTopics({ brokers, namespace: prefix, topics: [counterTopic] }),
-}
-
-describeConsumer('Kafka', 'kafka', () => kafka)
-describeFailures('Kafka', 'kafka', () => kafka)
+}))

@@ -8,8 +8,7 @@ import {
   declareTopology,
   deleteTopology,
 } from '../src/index.ts'
-import { type ConsumingBroker, describeConsumer } from './conformance-consumer.ts'
-import { describeFailures } from './conformance-failures.ts'
+import { describeConsumer } from './conformance-consumer.ts'
 import { codes, describePublisher, row, type Stored } from './conformance-publisher.ts'
 import { counterQueue } from './fixtures/counter-service.ts'
 
@@ -43,15 +42,12 @@ describePublisher('RabbitMQ', () => ({
   read: readQueue,
 }))
 
-const rabbitmq: ConsumingBroker = {
+describeConsumer('RabbitMQ', 'rabbitmq', () => ({
   createPublisher: () => createRabbitPublisher({ url, logger }),
   createConsumer: (options) => createRabbitConsumer({ ...options, url }),
   prepare: (prefix) => declareTopology({ url, namespace: prefix, queues: [counterQueue] }),
   cleanUp: (prefix) => deleteTopology({ url, namespace: prefix, queues: [counterQueue] }),
-}
-
-describeConsumer('RabbitMQ', 'rabbitmq', () => rabbitmq)
-describeFailures('RabbitMQ', 'rabbitmq', () => rabbitmq)
+}))
 
 describe('the topology', () => {
   const queue = { name: 'work', exchange: 'things' }
