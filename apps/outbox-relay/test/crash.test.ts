@@ -40,6 +40,8 @@ function startRelay(env: Record<string, string> = {}): RelayProcess {
   return relay
 }
 
+// Not "another relay has the lease".
+const drains = 'has the lease, drains'
 const keys = Array.from({ length: 12 }, (_, index) => `key-${index}`)
 
 test.each(['relay.before-publish', 'relay.after-publish', 'relay.after-delete'])(
@@ -73,35 +75,35 @@ test('an owner that was stopped beyond its lease goes on beside its successor: e
   writers = startWriters((key) => count(counters, key, log), keys)
   // It stops between publish and delete, in the middle of its work, and not where it would wait anyway.
   const owner = startRelay({ FAULT_POINTS: 'relay.after-publish=pause:50' })
-  await owner.printed('has the lease')
+  await kafkaSays(owner, drains)
   const successor = startRelay()
   for (let round = 0; round < 2; round += 1) {
     const [stopped, other] = round === 0 ? [owner, successor] : [successor, owner]
-    const before = other.output.length
+    const before = [stopped.output.length, other.output.length] as const
     stopped.signal('SIGSTOP')
-    await waitForLease(other, before)
+    await kafkaSays(other, drains, before[1])
     stopped.signal('SIGCONT')
-    await stopped.printed('drains no more')
+    await kafkaSays(stopped, 'drains no more', before[0])
   }
   await writers.stop()
   await expectAllInOrder(log, await countersOf(database))
 })
 
 async function relayWithLease(among: readonly RelayProcess[]): Promise<RelayProcess> {
-  return await waitFor(() => among.find((relay) => hasKafkaLease(relay)), {
+  return await waitFor(() => among.find((relay) => hasSaid(relay, drains)), {
     message: 'one of the relays has the lease',
     timeoutMs: 20_000,
   })
 }
 
-async function waitForLease(relay: RelayProcess, from: number): Promise<void> {
-  await waitFor(() => hasKafkaLease(relay, from), {
-    message: 'the other relay has the lease for Kafka',
+async function kafkaSays(relay: RelayProcess, text: string, from = 0): Promise<void> {
+  await waitFor(() => hasSaid(relay, text, from), {
+    message: `the drain of Kafka says "${text}"`,
     timeoutMs: 20_000,
   })
 }
 
-function hasKafkaLease({ output }: RelayProcess, from = 0): boolean {
+function hasSaid({ output }: RelayProcess, text: string, from = 0): boolean {
   const lines = output.slice(from).split('\n')
-  return lines.some((line) => line.includes('"kafka"') && line.includes('has the lease'))
+  return lines.some((line) => line.includes('"kafka"') && line.includes(text))
 }
