@@ -37,6 +37,7 @@ export const queues: readonly Queue[] = [
   { name: 'inventory-service.redrive', exchange: 'redrive' },
   { name: 'payment-service.redrive', exchange: 'redrive' },
   { name: 'order-service.redrive', exchange: 'redrive' },
+  { name: 'notification-service.redrive', exchange: 'redrive' },
 ]
 
 /** What a queue is declared with. A queue that exists with other arguments cannot be changed, only made anew. */
