@@ -39,6 +39,8 @@ export interface System {
   readonly databases: DatabaseUrls
   /** Of dlq-alerter, as administrator. */
   readonly deadLettersDatabase: string
+  /** Of notification-service, the same. */
+  readonly notificationsDatabase: string
   readonly gatewayUrl: string
   readonly kafkaBrokers: string[]
   readonly logDirectory: string
@@ -93,6 +95,7 @@ export async function startSystem(
     apps,
     databases: plan.databases,
     deadLettersDatabase: plan.deadLettersDatabase,
+    notificationsDatabase: plan.notificationsDatabase,
     gatewayUrl: apps['payment-gateway-sandbox'].url,
     kafkaBrokers: plan.kafkaBrokers,
     logDirectory: plan.logDirectory,
@@ -108,6 +111,7 @@ interface Plan {
   /** As administrator, for the books and for tests. */
   databases: DatabaseUrls
   deadLettersDatabase: string
+  notificationsDatabase: string
   migrationUrls: Record<DatabaseOwner, string>
   databaseNames: string[]
   adminUrl: string
@@ -176,6 +180,7 @@ async function planSystem(
       payments: withDatabase(adminUrl, own('payments')),
     },
     deadLettersDatabase: withDatabase(adminUrl, own('dead_letters')),
+    notificationsDatabase: withDatabase(adminUrl, own('notifications')),
     migrationUrls: {
       'order-service': urlOf('order-service', 'MIGRATION_DATABASE_URL'),
       'inventory-service': urlOf('inventory-service', 'MIGRATION_DATABASE_URL'),
@@ -300,13 +305,13 @@ export function serviceUrls({ apps }: System): ServiceUrls {
 }
 
 /** What a scenario needs of a system. */
-export function sceneOf(
-  system: System,
-): Pick<ScenarioContext, 'api' | 'deadLettersUrl' | 'ordersDatabaseUrl'> {
+export function sceneOf(system: System): Omit<ScenarioContext, 'coordination' | 'tell'> {
   const urls = serviceUrls(system)
   return {
     api: createApi(urls),
     deadLettersUrl: urls.deadLetters,
+    notificationsUrl: system.apps['notification-service'].url,
+    mailsUrl: system.apps['smtp-sandbox'].url,
     ordersDatabaseUrl: system.databases.orders,
   }
 }
