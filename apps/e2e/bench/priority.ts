@@ -37,13 +37,6 @@ export async function run({ log }: BenchmarkContext): Promise<Row[]> {
     await inventory.ready()
     log('express orders, one after the other')
     const measured = await probe(place, watch)
-    if (process.env['PROBE_LOG']) {
-      const c = new pg.Client({ connectionString: system.databases.orders })
-      await c.connect()
-      const { rows } = await c.query(`select o.order_id, t.type, extract(epoch from t.at - o.placed_at)*1000 as ms from orders o join order_timeline t using (order_id) where o.priority = 'express' order by o.placed_at, t.at`)
-      for (const r of rows) console.error(r.order_id, r.type, Math.round(r.ms))
-      await c.end()
-    }
     const books = await settleBooks(system.databases, system.gatewayUrl, 60_000)
     if (!books.balanced) throw new Error(`the books do not balance:\n${formatBooks(books)}`)
     return rowsOf(measured)
@@ -115,13 +108,12 @@ async function probe(place: Place, watch: EndWatch): Promise<Measured> {
   const endedStandard = (): number => watch.count() - expressMs.length
   while (expressMs.length < probesMax && endedStandard() < standard) {
     backlogs.push(standard - endedStandard())
-    const orderId = await place('express')
-    expressMs.push(await watch.ended(orderId))
-    if (process.env['PROBE_LOG']) console.error(orderId, expressMs.at(-1), watch.count())
+    const placedAt = performance.now()
+    expressMs.push((await watch.ended(await place('express'))) - placedAt)
   }
   const seconds = (performance.now() - startedAt) / 1000
   const standardPerSecond = endedStandard() / seconds
-  const standardMs = await watch.ended(beside)
+  const standardMs = (await watch.ended(beside)) - startedAt
   await watch.allEnded(standard + expressMs.length)
   return { backlogs, expressMs, standardMs, standardPerSecond }
 }
@@ -134,9 +126,9 @@ function rowsOf({ backlogs, expressMs, standardMs, standardPerSecond }: Measured
   return [
     row('standard orders waiting, at the first express one', backlogs[0] ?? 0, 'orders'),
     row('standard orders waiting, at the last express one', backlogs.at(-1) ?? 0, 'orders'),
-    row('express: accepted → ended p50', percentile(expressMs, 0.5), 'ms'),
-    row('express: accepted → ended p99', percentile(expressMs, 0.99), 'ms'),
-    row('standard, placed with the first express one: accepted → ended', standardMs, 'ms'),
+    row('express: placed → ended p50', percentile(expressMs, 0.5), 'ms'),
+    row('express: placed → ended p99', percentile(expressMs, 0.99), 'ms'),
+    row('standard, placed with the first express one: placed → ended', standardMs, 'ms'),
     row('standard orders ended meanwhile', standardPerSecond, 'orders/s'),
   ]
 }

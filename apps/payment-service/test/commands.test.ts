@@ -77,6 +77,22 @@ describe('payment.capture', () => {
     })
   })
 
+  test('of an express order is answered on the express way, also by the process that finds it when the first one died', async () => {
+    await world.deliverOnly(capture(orderId, 'tok_ok', 1, 'express'))
+    const events = await world.untilSent(orderId, captureReplied)
+    expect(events.map(({ type, destination }) => [type, destination])).toEqual([
+      ['payment.captured.v1', expect.stringMatching(/payment\.events$/)],
+      [captureReplied, expect.stringMatching(/order\.saga-replies\.express$/)],
+    ])
+    expect(
+      events.map(({ headers }) => headers['ce_priority'] ?? headers['cloudEvents_priority']),
+    ).toEqual(['express', 'express'])
+    const standard = newOrderId()
+    await work.deliver(capture(standard, 'tok_ok'))
+    const reply = (await world.untilSent(standard, captureReplied)).at(-1)
+    expect(reply?.destination).toMatch(/order\.saga-replies$/)
+  })
+
   test('that is declined is told and answered with the code', async () => {
     await work.deliver(capture(orderId, 'tok_declined', 2))
     const events = await world.untilSent(orderId, captureReplied)

@@ -42,6 +42,11 @@ export const queues: readonly Queue[] = [
   { name: 'order-service.redrive', exchange: 'redrive' },
 ]
 
+/** Whether a destination is the queue of an express class: by its name, which a test holds all of them to. */
+export function isExpress(destination: string): boolean {
+  return destination.endsWith('.express')
+}
+
 /** What a queue is declared with. A queue that exists with other arguments cannot be changed, only made anew. */
 export type QueueArguments = Readonly<Record<string, string | number>>
 
