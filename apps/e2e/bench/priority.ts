@@ -37,6 +37,7 @@ export async function run({ log }: BenchmarkContext): Promise<Row[]> {
     await inventory.ready()
     log('express orders, one after the other')
     const measured = await probe(place, watch)
+    log(`each took, in ms: ${measured.expressMs.map((ms) => Math.round(ms)).join(', ')}`)
     const books = await settleBooks(system.databases, system.gatewayUrl, 60_000)
     if (!books.balanced) throw new Error(`the books do not balance:\n${formatBooks(books)}`)
     return rowsOf(measured)
