@@ -64,9 +64,10 @@ test('every command and reply goes to a queue that is declared, by the exchange 
   const declared = new Set(queues.map(({ exchange, name }) => `${exchange}/${name}`))
   const used = contracts.flatMap(({ destination }) =>
     destination.transport === 'rabbitmq'
-      ? redriveServices.map(
-          (service) =>
-            `${destination.exchange}/${destination.routingKey.replace('{service}', service)}`,
+      ? [destination.routingKey, destination.express ?? destination.routingKey].flatMap((key) =>
+          redriveServices.map(
+            (service) => `${destination.exchange}/${key.replace('{service}', service)}`,
+          ),
         )
       : [],
   )

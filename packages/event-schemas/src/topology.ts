@@ -29,11 +29,14 @@ export interface Queue {
 /** The exchange and queue for what the broker itself dead-letters. Declared before every work queue. */
 export const deadLetterQueue: Queue = { name: 'dlq', exchange: 'dlx' }
 
-/** Every work queue. */
+/** Every work queue. One queue a class of priority: RabbitMQ's own priorities can starve, and quorum queues had none before 4. */
 export const queues: readonly Queue[] = [
   { name: 'inventory.commands', exchange: 'commands' },
+  { name: 'inventory.commands.express', exchange: 'commands' },
   { name: 'payment.commands', exchange: 'commands' },
+  { name: 'payment.commands.express', exchange: 'commands' },
   { name: 'order.saga-replies', exchange: 'replies' },
+  { name: 'order.saga-replies.express', exchange: 'replies' },
   { name: 'inventory-service.redrive', exchange: 'redrive' },
   { name: 'payment-service.redrive', exchange: 'redrive' },
   { name: 'order-service.redrive', exchange: 'redrive' },

@@ -72,6 +72,7 @@ function originOf<O extends object>(cause: Envelope, origin: O) {
     coordination: cause.coordination,
     causationId: cause.id,
     ...(cause.traceparent !== undefined && { traceparent: cause.traceparent }),
+    priority: cause.priority,
   }
 }
 
