@@ -38,6 +38,7 @@ export interface System {
   readonly deadLettersDatabase: string
   readonly gatewayUrl: string
   readonly kafkaBrokers: string[]
+  readonly rabbitmqUrl: string
   readonly logDirectory: string
   /** A further process of an app, on a port of its own; not started yet. */
   replica(app: AppName): Promise<AppProcess>
@@ -91,6 +92,7 @@ export async function startSystem(
     deadLettersDatabase: plan.deadLettersDatabase,
     gatewayUrl: apps['payment-gateway-sandbox'].url,
     kafkaBrokers: plan.kafkaBrokers,
+    rabbitmqUrl: plan.rabbitmqUrl,
     logDirectory: plan.logDirectory,
     replica: async (app) => launch(app, await freePort()),
     stop,

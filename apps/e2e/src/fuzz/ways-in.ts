@@ -1,0 +1,124 @@
+import { type Coordination, deadLetterQueue, redriveServices } from '@edp/event-schemas'
+
+/** A consumer as its environment knows it: what it says that it takes, and where it remembers what it took. */
+export interface ConsumerView {
+  readonly name: string
+  readonly database: 'orders' | 'inventory' | 'payments' | 'dead_letters'
+  /** The types that it handles, without version: both styles of saga, or one of them. Other facts are none of its business. */
+  readonly handles: Readonly<Record<string, Coordination | 'both'>>
+  /** A longer body is refused. */
+  readonly bodyBytesMax: number
+}
+
+/** A topic or queue, without namespace, and who reads it. */
+export interface WayIn {
+  readonly transport: 'kafka' | 'rabbitmq'
+  readonly name: string
+  /** RabbitMQ's exchange that leads there. */
+  readonly exchange: string
+  readonly consumers: readonly [ConsumerView, ...ConsumerView[]]
+}
+
+const mebibyte = 1024 * 1024
+
+function view(
+  name: string,
+  database: ConsumerView['database'],
+  handles: ConsumerView['handles'],
+): ConsumerView {
+  return { name, database, handles, bodyBytesMax: mebibyte }
+}
+
+const orders = view('order-service.kafka', 'orders', {
+  'payment.captured': 'both',
+  'payment.declined': 'both',
+  'payment.refunded': 'both',
+  'stock.rejected': 'both',
+  'stock.released': 'both',
+  'stock.reserved': 'both',
+  'stock.shipped': 'both',
+})
+const inventory = view('inventory-service.kafka', 'inventory', {
+  'order.placed': 'choreographed',
+  'payment.refunded': 'choreographed',
+  'order.confirmed': 'both',
+})
+const payments = view('payment-service.kafka', 'payments', {
+  'stock.reserved': 'choreographed',
+  'order.cancelling': 'choreographed',
+})
+const letters: ConsumerView = {
+  ...view('dlq-alerter.kafka', 'dead_letters', {
+    'message.dead-lettered': 'both',
+    'message.resolved': 'both',
+    'message.waiting': 'both',
+  }),
+  bodyBytesMax: Number.POSITIVE_INFINITY,
+}
+
+const databaseOf: Readonly<Record<string, ConsumerView['database']>> = {
+  'order-service': 'orders',
+  'inventory-service': 'inventory',
+  'payment-service': 'payments',
+}
+
+function topic(name: string, ...consumers: WayIn['consumers']): WayIn {
+  return { transport: 'kafka', name, exchange: '', consumers }
+}
+
+function queue(exchange: string, name: string, consumer: ConsumerView): WayIn {
+  return { transport: 'rabbitmq', name, exchange, consumers: [consumer] }
+}
+
+function redrive(service: string): WayIn {
+  const database = databaseOf[service]
+  if (database === undefined) throw new Error(`where does ${service} keep its messages?`)
+  const consumer = view(`${service}.redrive`, database, {
+    'message.redrive': 'both',
+    'message.discard': 'both',
+  })
+  return queue('redrive', `${service}.redrive`, consumer)
+}
+
+/** What the broker dead-lettered: everything is taken in, whatever it is. */
+export const deadLetters = queue(
+  deadLetterQueue.exchange,
+  deadLetterQueue.name,
+  view('dlq-alerter.rabbitmq', 'dead_letters', {}),
+)
+
+/** Every topic and every queue that somebody reads. */
+export const waysIn: readonly [WayIn, ...WayIn[]] = [
+  topic('order.events', inventory, payments),
+  topic('inventory.events', orders, payments),
+  topic('payment.events', orders, inventory),
+  topic('dead-letters', letters),
+  queue(
+    'commands',
+    'inventory.commands',
+    view('inventory-service.rabbitmq', 'inventory', {
+      'stock.reserve': 'orchestrated',
+      'stock.release': 'orchestrated',
+    }),
+  ),
+  queue(
+    'commands',
+    'payment.commands',
+    view('payment-service.rabbitmq', 'payments', {
+      'payment.capture': 'orchestrated',
+      'payment.refund': 'orchestrated',
+    }),
+  ),
+  queue(
+    'replies',
+    'order.saga-replies',
+    view('order-service.rabbitmq', 'orders', {
+      'stock.reserve.replied': 'orchestrated',
+      'stock.release.replied': 'orchestrated',
+      'payment.capture.replied': 'orchestrated',
+      'payment.refund.replied': 'orchestrated',
+    }),
+  ),
+  ...redriveServices.map(redrive),
+  deadLetters,
+]
