@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import { kafkaConsumer } from './consumers.ts'
 import { createNotificationQueries } from './db/notification-queries.ts'
 import { routes } from './http.ts'
+import { createNotificationJobs } from './jobs/notification-jobs.ts'
 
 const name = 'notification-service'
 // Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
@@ -41,14 +42,23 @@ export async function createService(
     health,
     retentionDays: inboxRetentionDays,
   })
+  const jobs = createNotificationJobs(config, {
+    source: name,
+    database,
+    queries,
+    logger,
+    health,
+    onCrash: fatal,
+  })
   const consumer = kafkaConsumer({
     emailDomain: config.CUSTOMER_EMAIL_DOMAIN,
     reviewDelayMs: config.REVIEW_REQUEST_DELAY_MS,
-    afterCommit: () => undefined,
+    afterCommit: jobs.feedNow,
   })
   const intake = createIntake({
     service: name,
     consumers: [consumer],
+    dueWork: [jobs.dueWork],
     database,
     namespace,
     logger,
@@ -67,6 +77,7 @@ export async function createService(
   const components = [
     database.component,
     upkeep,
+    ...jobs.components,
     http.component,
     ...intake.components,
     kafka,
