@@ -1,3 +1,4 @@
+import { readClaimed } from '@edp/idempotency'
 import {
   AppError,
   counter,
@@ -8,9 +9,10 @@ import {
   type Tx,
 } from '@edp/runtime'
 import { applyBatch, type BatchResult } from './apply-batch.ts'
-import { type Failure, failureOf } from './failure.ts'
+import { type ConsumerRuns, killsMax } from './consumer-runs.ts'
+import { type Failure, failureOf, processKilled } from './failure.ts'
 import type { AllChanged, Consumer, Tables } from './handler.ts'
-import type { IncomingMessage } from './incoming-message.ts'
+import { type IncomingMessage, sourceOf } from './incoming-message.ts'
 import type { ParkedCounts } from './park.ts'
 import { readBatch, type TakenMessage } from './read-message.ts'
 
@@ -40,6 +42,8 @@ export interface PipelineOptions<T extends Tables> {
   payloadBytesMax?: number
   /** Told after the commit that messages were parked. */
   onParked?: () => void
+  /** Finds the message that kills a process; without it none is looked for. */
+  runs?: ConsumerRuns
 }
 
 export const payloadBytesMaxDefault = 1024 * 1024
@@ -57,17 +61,85 @@ export function createPipeline<T extends Tables>(options: PipelineOptions<T>): P
   const { consumer, database, inboxRetentionDays = 8 } = options
   const { payloadBytesMax = payloadBytesMaxDefault } = options
   return {
-    ready: () => database.ping(),
+    ready: async () => {
+      await database.ping()
+      await options.runs?.ready()
+    },
     handle: async (batch, signal) => {
       const stop = batchSeconds.startTimer({ consumer: consumer.name })
       const now = nowOf(options)
       const reading = { consumer, now, inboxRetentionDays, payloadBytesMax }
       const { messages, skipped } = readBatch(batch, reading)
-      await runAll(options, messages, signal)
+      await runBatch(options, messages, signal)
       stop()
       count(consumer, 'skipped', skipped)
     },
   }
+}
+
+async function runBatch<T extends Tables>(
+  options: PipelineOptions<T>,
+  messages: readonly TakenMessage<T>[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { runs } = options
+  if (runs === undefined) return runAll(options, messages, signal)
+  if (runs.mayBeCautious) return runCautiously({ ...options, runs }, messages, signal)
+  return runs.together(() => runAll(options, messages, signal))
+}
+
+/** One by one where a process may have died of a message; what is behind that at once. */
+async function runCautiously<T extends Tables>(
+  options: PipelineOptions<T> & { runs: ConsumerRuns },
+  messages: readonly TakenMessage<T>[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { runs, consumer } = options
+  if (!messages.some(({ incoming }) => runs.isCautious(sourceOf(incoming)))) {
+    return runs.together(() => runAll(options, messages, signal))
+  }
+  const rest: TakenMessage<T>[] = []
+  // Once its first message is in the rest the others of a source are too: they stay in order.
+  const passed = new Set<string>()
+  try {
+    for (const message of await withoutDuplicates(options, messages)) {
+      const source = sourceOf(message.incoming)
+      if (passed.has(source) || !runs.isCautious(source)) {
+        passed.add(source)
+        rest.push(message)
+        continue
+      }
+      if (signal?.aborted) throw asPause(signal.reason)
+      const marked = { consumer: consumer.name, messageId: message.inboxId }
+      await runs.alone(marked, source, (kills) => runMarked(options, message, kills))
+    }
+  } catch (error) {
+    throw asPause(error)
+  } finally {
+    await runs.unmark(consumer.name)
+  }
+  await runs.together(() => runAll(options, rest, signal))
+}
+
+function runMarked<T extends Tables>(
+  options: PipelineOptions<T>,
+  message: TakenMessage<T>,
+  kills: number,
+): Promise<void> {
+  return kills < killsMax
+    ? runAlone(options, message)
+    : runFailed(options, message, failureOf(processKilled(kills)))
+}
+
+/** What was applied before the process died comes again, and need not be handled one by one. */
+async function withoutDuplicates<T extends Tables>(
+  { database, consumer }: PipelineOptions<T>,
+  messages: readonly TakenMessage<T>[],
+): Promise<TakenMessage<T>[]> {
+  const ids = messages.map(({ inboxId }) => inboxId)
+  const claimed = await database.transaction((tx) => readClaimed(tx, consumer.name, ids))
+  count(consumer, 'duplicate', claimed.size)
+  return messages.filter(({ inboxId }) => !claimed.has(inboxId))
 }
 
 /** Everything at once, else one by one, so that only the broken ones are parked. */
@@ -185,6 +257,7 @@ function nowOf({ now }: { now?: () => Date }): Date {
 }
 
 function asPause(error: unknown): AppError {
+  if (error instanceof AppError && error.code === 'paused') return error
   return new AppError('paused', 'nothing can be handled now', {
     retry: 'transient-everything',
     cause: error,
