@@ -37,21 +37,3 @@ export function isPartitionMissing(error: unknown): boolean {
   }
   return false
 }
-
-const readMessages = statement(
-  'inbox_read',
-  z.object({ message_id: z.string() }),
-  `select i.message_id from unnest($1::uuid[]) as m (id)
-   join inbox i on i.message_id = m.id and i.consumer = $2`,
-)
-
-/** Those of the messages whose effect is committed already. Claims nothing. */
-export async function readClaimed(
-  tx: Tx,
-  consumer: string,
-  messageIds: readonly string[],
-): Promise<Set<string>> {
-  if (messageIds.length === 0) return new Set()
-  const rows = await tx.run(readMessages, [messageIds, consumer])
-  return new Set(rows.map((row) => row.message_id))
-}

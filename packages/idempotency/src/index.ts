@@ -1,4 +1,4 @@
-export { claim, isPartitionMissing, readClaimed } from './inbox.ts'
+export { claim, isPartitionMissing } from './inbox.ts'
 export { createInboxUpkeep, type InboxUpkeepOptions } from './inbox-upkeep.ts'
 export {
   claimKeys,

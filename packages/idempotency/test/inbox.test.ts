@@ -211,7 +211,6 @@ test('every statement looks up by the whole key on empty tables', async () => {
   const ours = declaredStatements().filter(({ name }) => name !== 'inbox_newest_partition')
   expect(ours.map(({ name }) => name)).toEqual([
     'inbox_claim',
-    'inbox_read',
     'inbox_maintain',
     'idempotency_key_claim',
     'idempotency_key_read',

@@ -10,21 +10,21 @@ import {
   statement,
 } from '@edp/runtime'
 import { z } from 'zod'
-import { Caution } from './caution.ts'
+import { killsOf, type Mark } from './suspects.ts'
 import { Turns } from './turns.ts'
 
-/** How often processes may die over a message that they handle alone before it is dead. */
+/** How often processes may be killed over a message that they handle alone before it is dead. */
 export const killsMax = 3
 
 const cautious = gauge(
   'edp_consumer_cautious',
-  '1 while messages are handled one by one, since a process was killed',
+  '1 while batches are marked before they are handled, since a process may have been killed',
 )
 
-/** A message of a consumer, as the inbox knows it. */
-export interface MarkedMessage {
+/** Messages of a consumer that are handled at once, as the inbox knows them. */
+export interface Group {
   readonly consumer: string
-  readonly messageId: string
+  readonly messageIds: readonly string[]
 }
 
 export interface ConsumerRunsOptions {
@@ -35,14 +35,17 @@ export interface ConsumerRunsOptions {
   heartbeatIntervalMs?: number
   /** Silence after which a process counts as killed; default 8 s, so that three heartbeats may fail. */
   staleAfterMs?: number
-  /** See `CautionBounds`; default twice the messages that a consumer has in hand of a queue. */
-  cautionMessagesMax?: number
+  /**
+   * How long batches are marked after another process was killed, or after this one found that when it started; default 2 minutes.
+   * What the other had in hand comes again within seconds, when Kafka has given its partitions away. When it comes later and kills
+   * unmarked, that begins anew.
+   */
+  cautionMs?: number
 }
 
-// As long as a killed process may take to be started again, with the backoff of whoever does that.
-const cautionMaxMs = 10 * 60 * 1000
-const markKeptMs = 24 * 60 * 60 * 1000
-const cautionMessagesMaxDefault = 4000
+// As long as whoever starts a process again may wait for it, with the backoff; and a person, when that has given up.
+const unmarkedKeptMs = 10 * 60 * 1000
+const markedKeptMs = 24 * 60 * 60 * 1000
 
 // Made again when it is gone: somebody may have taken a process that was stopped for a long time for dead.
 const heartbeat = statement(
@@ -53,13 +56,16 @@ const heartbeat = statement(
    on conflict (consumer, instance) do update set heartbeat_at = clock_timestamp()`,
 )
 
-const findKilled = statement(
-  'consumer_run_killed',
+// Killed, for all that is known: not heard of since this process started, or for long. The former finds out at once that a process
+// was killed and started again, and lasts for one interval when the others are well.
+const isSilent = `d.heartbeat_at < greatest(m.started_at, clock_timestamp() - $3::float8 * interval '1 millisecond')`
+
+const findSilent = statement(
+  'consumer_run_silent',
   z.object({ instance: z.string() }),
-  `select distinct instance from consumer_run
-   where consumer = any ($1::text[]) and instance <> $2
-     and heartbeat_at < clock_timestamp() - $3 * interval '1 millisecond'
-     and heartbeat_at > clock_timestamp() - $4 * interval '1 millisecond'`,
+  `select distinct d.instance from consumer_run m join consumer_run d on d.consumer = m.consumer
+   where m.consumer = any ($1::text[]) and m.instance = $2 and d.instance <> $2 and ${isSilent}
+     and greatest(m.started_at, d.heartbeat_at) > clock_timestamp() - $4::float8 * interval '1 millisecond'`,
 )
 
 const forget = statement(
@@ -67,7 +73,7 @@ const forget = statement(
   noRow,
   `delete from consumer_run
    where consumer = any ($1::text[]) and heartbeat_at < clock_timestamp()
-     - case when marked_message_id is null then $2::float8 else $3::float8 end * interval '1 millisecond'`,
+     - case when marked_message_ids is null then $2::float8 else $3::float8 end * interval '1 millisecond'`,
 )
 
 const end = statement(
@@ -79,56 +85,53 @@ const end = statement(
 // It need not survive a crash of Postgres, only ours.
 const relax = statement('consumer_run_relax', noRow, 'set local synchronous_commit = off')
 
+// Over all consumers, sorted like the heartbeat: what the process handled for another one it has ended.
 const mark = statement(
   'consumer_run_mark',
-  z.object({ kills: z.number() }),
-  `insert into consumer_run (consumer, instance, marked_message_id) values ($1, $2, $3)
-   on conflict (consumer, instance) do update
-     set marked_message_id = excluded.marked_message_id, heartbeat_at = clock_timestamp()
-   returning (
-     select count(*)::integer from consumer_run d
-     where d.consumer = $1 and d.marked_message_id = $3 and d.instance <> $2
-       and d.heartbeat_at < clock_timestamp() - $4 * interval '1 millisecond'
-   ) as kills`,
-)
-
-const unmark = statement(
-  'consumer_run_unmark',
   noRow,
-  'update consumer_run set marked_message_id = null where consumer = $1 and instance = $2',
+  `insert into consumer_run (consumer, instance, marked_message_ids)
+   select consumer, $2, case when consumer = $3 then $4::uuid[] end
+   from unnest($1::text[]) as c (consumer) order by consumer
+   on conflict (consumer, instance) do update
+     set marked_message_ids = excluded.marked_message_ids, heartbeat_at = clock_timestamp()`,
 )
 
+const readMarks = statement(
+  'consumer_run_marks',
+  z.object({ marked_message_ids: z.array(z.string()), is_silent: z.boolean() }),
+  `select d.marked_message_ids, ${isSilent} as is_silent
+   from consumer_run m join consumer_run d on d.consumer = m.consumer
+   where m.consumer = $1 and m.instance = $2 and d.instance <> $2 and d.marked_message_ids && $4::uuid[]`,
+)
+
+// Of one that lives after all, too: it makes its row again.
 const acquit = statement(
   'consumer_run_acquit',
   noRow,
   `delete from consumer_run
-   where consumer = $1 and marked_message_id = $2 and instance <> $3
-     and heartbeat_at < clock_timestamp() - $4 * interval '1 millisecond'`,
+   where consumer = $1 and marked_message_ids = $2::uuid[] and instance <> $3`,
 )
 
 /**
  * The processes of a service's consumers, as they know of each other. Each has a row with a heartbeat, which a clean stop deletes: a
- * row whose heartbeat has ended tells of a process that was killed, maybe by a message. Whoever finds one is cautious for a while:
- * it handles messages one by one, nothing else of its consumers beside it, each with a committed mark before. A process that dies
- * leaves the mark, and only that message is charged; whatever dies in a batch charges nobody.
+ * row whose heartbeat has ended tells of a process that was killed, maybe by a message. Whoever finds one is cautious for a while: it
+ * handles one group of messages at a time, and marks it before, in a transaction of its own. A process that is killed leaves the mark.
+ * `suspects.ts` says what follows from it.
  */
 export class ConsumerRuns implements Component {
   readonly name = 'consumer runs'
-  readonly #options: Required<Omit<ConsumerRunsOptions, 'cautionMessagesMax'>>
+  readonly #options: Required<ConsumerRunsOptions>
   readonly #instance = randomUUID()
   readonly #turns = new Turns()
-  readonly #caution: Caution
   readonly #loop: Loop
   #registered: Promise<void> | undefined
-  #lastHeartbeatAt: number | undefined
-  #judgesFrom = 0
-  #mayBeCautious = false
+  #isCautious = false
+  #isMarked = false
+  #unmarked: Promise<void> | undefined
 
   constructor(options: ConsumerRunsOptions) {
-    const { heartbeatIntervalMs = 2000, staleAfterMs = 8000 } = options
-    const { cautionMessagesMax: messagesMax = cautionMessagesMaxDefault } = options
-    this.#options = { ...options, heartbeatIntervalMs, staleAfterMs }
-    this.#caution = new Caution({ messagesMax, durationMaxMs: cautionMaxMs })
+    const { heartbeatIntervalMs = 2000, staleAfterMs = 8000, cautionMs = 120_000 } = options
+    this.#options = { ...options, heartbeatIntervalMs, staleAfterMs, cautionMs }
     this.#loop = createLoop({
       name: this.name,
       intervalMs: heartbeatIntervalMs,
@@ -146,8 +149,9 @@ export class ConsumerRuns implements Component {
   /** Says that it ends cleanly; what can not be said is found out by the others, who are then cautious in vain. */
   async stop(): Promise<void> {
     await this.#loop.stop()
-    // One that is under way would make the rows again.
+    // Those that are under way would make the rows again.
     await this.#registered?.catch(() => undefined)
+    await this.#unmarked
     const { database, consumers, logger } = this.#options
     try {
       await database.transaction((tx) => tx.execute(end, [consumers, this.#instance]))
@@ -157,7 +161,7 @@ export class ConsumerRuns implements Component {
   }
 
   /**
-   * Resolves when this process is known and knows who was killed: then it may handle messages.
+   * Resolves when this process is known and knows whether another one was killed: then it may handle messages.
    * @throws when the database does not answer
    */
   async ready(): Promise<void> {
@@ -170,101 +174,81 @@ export class ConsumerRuns implements Component {
     }
   }
 
-  /** False while nobody was killed: then nothing need be asked of each message. */
-  get mayBeCautious(): boolean {
-    return this.#mayBeCautious
+  /** Whether messages are to be marked, since one of them may kill. */
+  get isCautious(): boolean {
+    return this.#isCautious
   }
 
-  /** Whether messages of a partition or queue are to be handled one by one. */
-  isCautious(source: string): boolean {
-    if (!this.#mayBeCautious) return false
-    return this.#caution.isOn(source, performance.now())
-  }
-
-  /** Handles messages as usual: beside others, but never beside one that is handled alone. */
+  /** Handles messages as usual: beside others, but never beside those that are marked. */
   together<T>(work: () => Promise<T>): Promise<T> {
     return this.#turns.together(work)
   }
 
   /**
-   * Handles one message alone, marked. `work` is told how many processes have died over it.
+   * Marks messages and handles them, or some of them, while this process handles nothing else. `work` is told in which groups other
+   * processes have marked them. Once it has resolved, those who were killed over a group of one count no more.
    */
-  alone<T>(
-    message: MarkedMessage,
-    source: string,
-    work: (kills: number) => Promise<T>,
-  ): Promise<T> {
+  marked<T>(group: Group, work: (marks: readonly Mark[]) => Promise<T>): Promise<T> {
     return this.#turns.alone(async () => {
-      const kills = await this.#mark(message)
-      const result = await work(kills)
-      if (kills > 0) await this.#acquit(message)
-      this.#caution.pass(source)
+      const marks = await this.#mark(group)
+      const result = await work(marks)
+      if (killsOf(group.messageIds, marks) > 0) await this.#acquit(group)
       return result
     })
   }
 
-  /** Nothing is handled alone any more. Never rejects: a mark that stays is taken back with the next one. */
-  async unmark(consumer: string): Promise<void> {
-    const { database, logger } = this.#options
-    try {
-      await database.transaction(async (tx) => {
-        void tx.execute(relax)
-        void tx.execute(unmark, [consumer, this.#instance])
-      })
-    } catch (error) {
-      logger.warn({ err: error, consumer }, 'a mark was not taken back')
-    }
-  }
-
-  async #mark({ consumer, messageId }: MarkedMessage): Promise<number> {
-    const { database, staleAfterMs } = this.#options
-    const [row] = await database.transaction((tx) => {
+  async #mark({ consumer, messageIds }: Group): Promise<Mark[]> {
+    const { database, consumers, staleAfterMs } = this.#options
+    this.#isMarked = true
+    const rows = await database.transaction((tx) => {
       void tx.execute(relax)
-      return tx.run(mark, [consumer, this.#instance, messageId, staleAfterMs])
+      void tx.execute(mark, [consumers, this.#instance, consumer, messageIds])
+      return tx.run(readMarks, [consumer, this.#instance, staleAfterMs, messageIds])
     })
-    return row?.kills ?? 0
+    return rows.map((row) => ({ messageIds: row.marked_message_ids, isSilent: row.is_silent }))
   }
 
-  /** It is over with the message, in whatever way: who died over it counts no more. */
-  async #acquit({ consumer, messageId }: MarkedMessage): Promise<void> {
-    const { database, staleAfterMs } = this.#options
-    await database.transaction((tx) =>
-      tx.execute(acquit, [consumer, messageId, this.#instance, staleAfterMs]),
-    )
+  /** It is over with the message, in whatever way. */
+  async #acquit({ consumer, messageIds }: Group): Promise<void> {
+    const { database } = this.#options
+    await database.transaction((tx) => tx.execute(acquit, [consumer, messageIds, this.#instance]))
   }
 
   async #beat(): Promise<void> {
-    const { database, consumers } = this.#options
-    await database.transaction(async (tx) => {
+    const { database, consumers, staleAfterMs, cautionMs, logger } = this.#options
+    const rows = await database.transaction((tx) => {
       void tx.execute(relax)
       void tx.execute(heartbeat, [consumers, this.#instance])
-      void tx.execute(forget, [consumers, cautionMaxMs, markKeptMs])
+      void tx.execute(forget, [consumers, unmarkedKeptMs, markedKeptMs])
+      return tx.run(findSilent, [consumers, this.#instance, staleAfterMs, cautionMs])
     })
-    if (this.#mayJudge()) await this.#judge()
-  }
-
-  // While Postgres was away nobody's heartbeat got through: whoever is back first would take all the others for dead. A try that
-  // hangs may take them nearly as long as the silence that is allowed, so they get twice of it.
-  #mayJudge(): boolean {
-    const now = performance.now()
-    const { staleAfterMs } = this.#options
-    const silentMs = this.#lastHeartbeatAt === undefined ? 0 : now - this.#lastHeartbeatAt
-    this.#lastHeartbeatAt = now
-    if (silentMs > staleAfterMs / 2) this.#judgesFrom = now + 2 * staleAfterMs
-    return now >= this.#judgesFrom
-  }
-
-  async #judge(): Promise<void> {
-    const { database, consumers, staleAfterMs, logger } = this.#options
-    const rows = await database.transaction((tx) =>
-      tx.run(findKilled, [consumers, this.#instance, staleAfterMs, cautionMaxMs]),
-    )
-    const now = performance.now()
-    const killed = rows.map(({ instance }) => instance)
-    if (this.#caution.found(killed, now)) {
-      this.#mayBeCautious = true
-      logger.warn({ killed }, 'a process was killed: messages are handled one by one for a while')
+    const silent = rows.map(({ instance }) => instance)
+    if (silent.length > 0 && !this.#isCautious) {
+      logger.warn({ silent }, 'a process is silent, maybe killed: batches are marked for a while')
     }
-    cautious.set(this.isCautious('any partition that has not been seen') ? 1 : 0)
+    this.#isCautious = silent.length > 0
+    cautious.set(this.#isCautious ? 1 : 0)
+    if (this.#isMarked) this.#unmarked ??= this.#unmark()
+  }
+
+  /**
+   * Nothing is handled any more of what was marked last. Here and not after each batch, which would cost it one more commit: until then
+   * the mark is of messages that are done with. In a turn of its own, so that it takes back no mark of a group that is being handled;
+   * the heartbeat does not wait for that.
+   */
+  async #unmark(): Promise<void> {
+    const { database, consumers, logger } = this.#options
+    await this.#turns.alone(async () => {
+      try {
+        await database.transaction((tx) => {
+          void tx.execute(relax)
+          return tx.execute(mark, [consumers, this.#instance, null, null])
+        })
+        this.#isMarked = false
+      } catch (error) {
+        logger.warn({ err: error }, 'a mark was not taken back, the next heartbeat tries again')
+      }
+    })
+    this.#unmarked = undefined
   }
 }

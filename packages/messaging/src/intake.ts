@@ -25,7 +25,7 @@ export interface IntakeOptions<T extends Tables> {
   /** How often parked messages are looked at; default 1 s. */
   parkedPollIntervalMs?: number
   /** How processes find out that one was killed, and for how long they are cautious then. */
-  runs?: Pick<ConsumerRunsOptions, 'heartbeatIntervalMs' | 'staleAfterMs' | 'cautionMessagesMax'>
+  runs?: Pick<ConsumerRunsOptions, 'heartbeatIntervalMs' | 'staleAfterMs' | 'cautionMs'>
 }
 
 /** A consumer with its pipeline, for the broker that feeds it. */

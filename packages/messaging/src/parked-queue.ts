@@ -68,7 +68,8 @@ const dueRow = z.object({
   redrive_id: z.string().nullable(),
 })
 
-// Checked again under the lock: another process may have had it meanwhile. The first of a key stays the first: ids only grow.
+// Checked again under the lock: another process may have had it meanwhile. Not whether it is still the first of its key: ids only
+// grow, and who parks a message has waited for the claims of the earlier ones of its key, so a lower id was committed before.
 const take = statement(
   'parked_take',
   dueRow,
@@ -76,9 +77,6 @@ const take = statement(
      p.dead_lettered_at is not null as is_dead_lettered, p.redrive_id
    from parked_message p
    where p.consumer = $1 and p.message_id = $2 and p.status <> 'dead' and p.next_attempt_at <= now()
-     and ($3 or not exists (
-       select from parked_message e where e.consumer = p.consumer and e.key = p.key and e.id < p.id
-     ))
    for update of p skip locked`,
 )
 
@@ -96,11 +94,10 @@ export async function listDueMessages(
 /** Locks a message that was listed; undefined when somebody else has it or its time has not come any more. */
 export async function takeDueMessage(
   tx: Tx,
-  consumer: { readonly name: string; readonly retry: RetryPolicy },
+  consumer: { readonly name: string },
   messageId: string,
 ): Promise<DueMessage | undefined> {
-  const anyOrder = consumer.retry.order === 'skip'
-  const [row] = await tx.run(take, [consumer.name, messageId, anyOrder])
+  const [row] = await tx.run(take, [consumer.name, messageId])
   if (row === undefined) return undefined
   const { transport, position, headers, body } = row
   return {

@@ -29,6 +29,7 @@ import {
 import { payloadBytesMaxDefault } from './pipeline.ts'
 import { notHandled, readMessage } from './read-message.ts'
 import { afterFailure } from './retry-policy.ts'
+import { killsOf } from './suspects.ts'
 
 export interface ParkedWorkerOptions<T extends Tables> {
   consumer: Consumer<T>
@@ -81,23 +82,20 @@ export function createParkedWorker<T extends Tables>(options: ParkedWorkerOption
   return loop
 }
 
-/** Alone and marked when it may be what kills processes, and always when it was. */
+/** Marked when it may be what kills processes, and always when it was. */
 async function tryListed<T extends Tables>(
   options: ParkedWorkerOptions<T>,
   { messageId, reason }: ListedMessage,
 ): Promise<void> {
   const { runs, consumer } = options
   if (runs === undefined) return tryMessage(options, messageId)
-  const source = `${consumer.name}.parked`
-  if (reason !== 'process-killed' && !runs.isCautious(source)) {
+  if (reason !== 'process-killed' && !runs.isCautious) {
     return runs.together(() => tryMessage(options, messageId))
   }
-  const marked = { consumer: consumer.name, messageId }
-  try {
-    await runs.alone(marked, source, (kills) => tryMessage(options, messageId, kills))
-  } finally {
-    await runs.unmark(consumer.name)
-  }
+  const messageIds = [messageId]
+  await runs.marked({ consumer: consumer.name, messageIds }, (marks) =>
+    tryMessage(options, messageId, killsOf(messageIds, marks)),
+  )
 }
 
 /** @throws what concerns not this message alone: then the loop waits */

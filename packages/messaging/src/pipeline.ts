@@ -1,4 +1,3 @@
-import { readClaimed } from '@edp/idempotency'
 import {
   AppError,
   counter,
@@ -12,9 +11,10 @@ import { applyBatch, type BatchResult } from './apply-batch.ts'
 import { type ConsumerRuns, killsMax } from './consumer-runs.ts'
 import { type Failure, failureOf, processKilled } from './failure.ts'
 import type { AllChanged, Consumer, Tables } from './handler.ts'
-import { type IncomingMessage, sourceOf } from './incoming-message.ts'
+import type { IncomingMessage } from './incoming-message.ts'
 import type { ParkedCounts } from './park.ts'
 import { readBatch, type TakenMessage } from './read-message.ts'
+import { groupsOf, killsOf } from './suspects.ts'
 
 /** Applies batches of messages, each message's effect exactly once. */
 export interface Pipeline {
@@ -83,63 +83,48 @@ async function runBatch<T extends Tables>(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { runs } = options
+  if (messages.length === 0) return
   if (runs === undefined) return runAll(options, messages, signal)
-  if (runs.mayBeCautious) return runCautiously({ ...options, runs }, messages, signal)
+  if (runs.isCautious) return runMarked({ ...options, runs }, messages, signal)
   return runs.together(() => runAll(options, messages, signal))
 }
 
-/** One by one where a process may have died of a message; what is behind that at once. */
-async function runCautiously<T extends Tables>(
+/** At once too, unless a process was killed over some of them; each group marked before. */
+async function runMarked<T extends Tables>(
   options: PipelineOptions<T> & { runs: ConsumerRuns },
   messages: readonly TakenMessage<T>[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { runs, consumer } = options
-  if (!messages.some(({ incoming }) => runs.isCautious(sourceOf(incoming)))) {
-    return runs.together(() => runAll(options, messages, signal))
-  }
-  const rest: TakenMessage<T>[] = []
-  // Once its first message is in the rest the others of a source are too: they stay in order.
-  const passed = new Set<string>()
+  const messageIds = messages.map(({ inboxId }) => inboxId)
+  let groups: TakenMessage<T>[][] = []
   try {
-    for (const message of await withoutDuplicates(options, messages)) {
-      const source = sourceOf(message.incoming)
-      if (passed.has(source) || !runs.isCautious(source)) {
-        passed.add(source)
-        rest.push(message)
-        continue
+    await runs.marked({ consumer: consumer.name, messageIds }, async (marks) => {
+      const split = groupsOf(messages, marks, ({ inboxId }) => inboxId)
+      if (split.length > 1) {
+        groups = split
+        return
       }
-      if (signal?.aborted) throw asPause(signal.reason)
-      const marked = { consumer: consumer.name, messageId: message.inboxId }
-      await runs.alone(marked, source, (kills) => runMarked(options, message, kills))
-    }
+      await runGroup(options, messages, { kills: killsOf(messageIds, marks), signal })
+    })
   } catch (error) {
     throw asPause(error)
-  } finally {
-    await runs.unmark(consumer.name)
   }
-  await runs.together(() => runAll(options, rest, signal))
+  for (const group of groups) {
+    if (signal?.aborted) throw asPause(signal.reason)
+    await runMarked(options, group, signal)
+  }
 }
 
-function runMarked<T extends Tables>(
+/** `kills`: how many processes were killed over it, which only one of a single message is charged with. */
+async function runGroup<T extends Tables>(
   options: PipelineOptions<T>,
-  message: TakenMessage<T>,
-  kills: number,
-): Promise<void> {
-  return kills < killsMax
-    ? runAlone(options, message)
-    : runFailed(options, message, failureOf(processKilled(kills)))
-}
-
-/** What was applied before the process died comes again, and need not be handled one by one. */
-async function withoutDuplicates<T extends Tables>(
-  { database, consumer }: PipelineOptions<T>,
   messages: readonly TakenMessage<T>[],
-): Promise<TakenMessage<T>[]> {
-  const ids = messages.map(({ inboxId }) => inboxId)
-  const claimed = await database.transaction((tx) => readClaimed(tx, consumer.name, ids))
-  count(consumer, 'duplicate', claimed.size)
-  return messages.filter(({ inboxId }) => !claimed.has(inboxId))
+  { kills, signal }: { kills: number; signal: AbortSignal | undefined },
+): Promise<void> {
+  if (kills < killsMax) return runAll(options, messages, signal)
+  const failure = failureOf(processKilled(kills))
+  for (const message of messages) await runFailed(options, message, failure)
 }
 
 /** Everything at once, else one by one, so that only the broken ones are parked. */
@@ -148,7 +133,6 @@ async function runAll<T extends Tables>(
   messages: readonly TakenMessage<T>[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  if (messages.length === 0) return
   try {
     await run(options, messages)
     return

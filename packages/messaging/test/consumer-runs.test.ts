@@ -1,31 +1,39 @@
 import { randomUUID } from 'node:crypto'
-import { createLogger } from '@edp/runtime'
+import { isDeepStrictEqual } from 'node:util'
 import { waitFor } from '@edp/testkit'
-import { afterEach, describe, expect, test } from 'vitest'
-import { ConsumerRuns } from '../src/consumer-runs.ts'
-import { redriveOf, useCounterIntake } from './fixtures/counter-intake.ts'
+import { describe, expect, test } from 'vitest'
+import { attributeOf } from '../src/incoming-message.ts'
+import type { IncomingMessage } from '../src/index.ts'
+import { borrowedService } from './fixtures/borrowed-service.ts'
+import {
+  type CounterIntake,
+  type CounterIntakeOptions,
+  redriveOf,
+  useCounterIntake,
+} from './fixtures/counter-intake.ts'
 import { addition, delivered } from './fixtures/counter-messages.ts'
 import { stream } from './fixtures/counter-pipeline.ts'
-import { type CounterStore, counterStore, openCounterDatabase } from './fixtures/counter-service.ts'
-import { closeProxies, proxyToUrl } from './fixtures/proxy.ts'
+import { type CounterStore, counterStore } from './fixtures/counter-service.ts'
 
 const { service, open, untilSaid } = useCounterIntake()
 const consumer = 'counter-service.kafka'
 
-afterEach(closeProxies)
-
-/** A process that was killed a minute ago, over a message or not. */
-async function killed(messageId: string | null = null): Promise<void> {
+/** A process that was killed a minute ago, over messages or not. */
+async function killed(messageIds: readonly string[] | null = null): Promise<void> {
   await service().db.query(
-    `insert into consumer_run (consumer, instance, heartbeat_at, marked_message_id)
+    `insert into consumer_run (consumer, instance, heartbeat_at, marked_message_ids)
      values ($1, $2, now() - interval '1 minute', $3)`,
-    [consumer, randomUUID(), messageId],
+    [consumer, randomUUID(), messageIds],
   )
 }
 
-const runs = () => service().db.query('select marked_message_id from consumer_run')
+const runs = () => service().db.query('select consumer, marked_message_ids from consumer_run')
 
-/** A store that notes the keys of each batch, and what is marked meanwhile. */
+function idsOf(messages: readonly IncomingMessage[]): string[] {
+  return messages.map((message) => attributeOf(message, 'id') ?? '')
+}
+
+/** A store that notes the keys of each batch, and what this process has marked meanwhile. */
 function watchingStore() {
   const batches: (readonly string[])[] = []
   const marks: unknown[] = []
@@ -34,13 +42,20 @@ function watchingStore() {
     load: async (tx, keys) => {
       batches.push(keys.counters)
       const rows = await service().db.query(
-        "select marked_message_id from consumer_run where heartbeat_at > now() - interval '30 s'",
+        "select marked_message_ids from consumer_run where heartbeat_at > now() - interval '30 s'",
       )
-      marks.push(rows.find((row) => row['marked_message_id'] !== null)?.['marked_message_id'])
+      const marked = rows.filter((row) => row['marked_message_ids'] !== null)
+      marks.push(marked.map((row) => row['marked_message_ids']))
       return counterStore.load(tx, keys)
     },
   }
   return { store, batches, marks }
+}
+
+async function openReady(options: CounterIntakeOptions = {}): Promise<CounterIntake> {
+  const intake = open(options)
+  await intake.intake.of(intake.consumer).pipeline.ready()
+  return intake
 }
 
 describe('a process', () => {
@@ -54,72 +69,100 @@ describe('a process', () => {
 
   test('handles batches, unmarked, while nobody was killed', async () => {
     const { store, batches, marks } = watchingStore()
-    const intake = open({ store })
-    await intake.intake.of(intake.consumer).pipeline.ready()
+    const intake = await openReady({ store })
     await intake.take(...stream('a', 3), ...stream('b', 3))
     expect(batches).toEqual([['a', 'b']])
-    expect(marks).toEqual([undefined])
+    expect(marks).toEqual([[]])
   })
 
-  test('handles messages alone, each marked before, when another one was killed, and only for a while', async () => {
+  test('handles batches when another one was killed, each marked before', async () => {
     await killed()
     const { store, batches, marks } = watchingStore()
-    const intake = open({ store, runs: { cautionMessagesMax: 3 } })
-    await intake.intake.of(intake.consumer).pipeline.ready()
-    const messages = ['a', 'b', 'c', 'd', 'e'].map((key) => addition({ key, seq: 1, amount: 1 }))
-    const position = 'test.counter.events/0@1'
-    await intake.take(...messages.map((message) => ({ ...delivered(message), position })))
-    expect(batches).toEqual([['a'], ['b'], ['c'], ['d', 'e']])
-    expect(marks).toEqual([...messages.slice(0, 3).map(({ id }) => id), undefined])
-    expect((await runs()).every((row) => row['marked_message_id'] === null)).toBe(true)
+    const intake = await openReady({ store })
+    const [one, two] = [[...stream('a', 3), ...stream('b', 3)], stream('c', 2)]
+    await intake.take(...one)
+    await intake.take(...two)
+    expect(batches).toEqual([['a', 'b'], ['c']])
+    expect(marks).toEqual([[idsOf(one)], [idsOf(two)]])
   })
 
-  test('does not count what was applied already, and handles nothing twice', async () => {
-    const intake = open()
-    const before = stream('a', 50)
-    await intake.take(...before)
+  test('marks only for a while', async () => {
     await killed()
-    const { store, batches } = watchingStore()
-    const careful = open({ store, runs: { cautionMessagesMax: 2 } })
-    await careful.intake.of(careful.consumer).pipeline.ready()
-    await careful.take(...before, ...stream('b', 1), ...before)
-    expect(batches).toEqual([['b']])
-    expect(await service().counter('a')).toMatchObject({ total: 50 })
+    const { store, marks } = watchingStore()
+    const intake = await openReady({ store, runs: { heartbeatIntervalMs: 20, cautionMs: 500 } })
+    await intake.start()
+    await waitFor(
+      async () => {
+        await intake.take(...stream('a', 1))
+        return marks
+      },
+      { message: 'nothing is marked', until: (seen) => isDeepStrictEqual(seen.at(-1), []) },
+    )
+    expect(marks).not.toEqual([[]])
   })
 
-  test('takes nobody for killed after Postgres was away', async () => {
-    const { proxy, url } = await proxyToUrl(service().db.serviceUrl)
-    const names = [consumer]
-    const logger = createLogger('runs', 'silent')
-    const options = { consumers: names, logger, heartbeatIntervalMs: 50, staleAfterMs: 400 }
-    const databases = [openCounterDatabase(url), openCounterDatabase(url)]
-    const processes = databases.map((database) => new ConsumerRuns({ ...options, database }))
-    for (const one of processes) await one.start()
-    await waitFor(runs, { message: 'both are there', until: (rows) => rows.length === 2 })
-    await proxy.cut()
-    const sql = `select 1 from consumer_run where heartbeat_at < now() - interval '1 second'`
-    await waitFor(() => service().db.query(sql), {
-      message: 'both have been silent for long',
-      until: (rows) => rows.length === 2,
+  test('takes back the mark of what it has handled', async () => {
+    await killed()
+    const intake = await openReady({ runs: { heartbeatIntervalMs: 20 } })
+    await intake.start()
+    await intake.take(...stream('a', 3))
+    await waitFor(runs, {
+      message: 'nothing is marked',
+      until: (rows) => rows.every((row) => row['marked_message_ids'] === null),
     })
-    await proxy.open()
-    await waitFor(() => service().db.query(sql), {
-      message: 'both are back',
-      timeoutMs: 20_000,
-      until: (rows) => rows.length === 0,
-    })
-    expect(processes.map((one) => one.isCautious('t/0'))).toEqual([false, false])
-    for (const one of processes) await one.stop()
-    for (const database of databases) await database.end()
+    expect(await service().counter('a')).toMatchObject({ total: 3 })
+  })
+
+  test('takes back the mark of one consumer when it marks for another', async () => {
+    await killed()
+    const intake = await openReady()
+    await intake.take(...stream('a', 1))
+    const redrive = redriveOf(randomUUID())
+    await intake.command(redrive)
+    const marked = (await runs()).filter((row) => row['marked_message_ids'] !== null)
+    expect(marked).toEqual([
+      { consumer: `${borrowedService}.redrive`, marked_message_ids: [redrive.id] },
+    ])
+  })
+
+  test('handles a tenth at a time of what was marked when another one was killed, in order', async () => {
+    const messages = Array.from({ length: 20 }, (_, n) =>
+      delivered(addition({ key: `key-${10 + n}`, seq: 1, amount: 1 })),
+    )
+    await killed(idsOf(messages))
+    const { store, batches } = watchingStore()
+    const intake = await openReady({ store })
+    const unsuspected = stream('a', 5)
+    await intake.take(...unsuspected, ...messages)
+    const pairs = Array.from({ length: 10 }, (_, n) => [`key-${10 + 2 * n}`, `key-${11 + 2 * n}`])
+    expect(batches).toEqual([['a'], ...pairs])
+    expect(await service().said()).toEqual([])
+  })
+
+  test('does not take who started before it for killed once that says that it lives', async () => {
+    const quick = { heartbeatIntervalMs: 20 }
+    const one = await openReady({ runs: quick })
+    await one.start()
+    const { store, marks } = watchingStore()
+    const two = await openReady({ store, runs: quick })
+    await two.start()
+    await waitFor(
+      async () => {
+        await two.take(...stream('a', 1))
+        return marks
+      },
+      { message: 'nothing is marked', until: (seen) => isDeepStrictEqual(seen.at(-1), []) },
+    )
+    // It lives.
+    expect(await service().db.query('select distinct instance from consumer_run')).toHaveLength(2)
   })
 })
 
 describe('a message that was marked when processes died', () => {
   test('is dead after three of them, and counted anew when it is redriven', async () => {
     const message = addition({ key: 'a', seq: 1, amount: 1 })
-    for (let deaths = 0; deaths < 3; deaths += 1) await killed(message.id)
-    const intake = open()
-    await intake.intake.of(intake.consumer).pipeline.ready()
+    for (let deaths = 0; deaths < 3; deaths += 1) await killed([message.id])
+    const intake = await openReady()
     await intake.take(...stream('b', 2), delivered(message))
     expect(await service().counter('b')).toMatchObject({ total: 2 })
     expect(await service().counter('a')).toBeUndefined()
@@ -136,12 +179,12 @@ describe('a message that was marked when processes died', () => {
 
   test('is tried again after two, and is innocent when it succeeds', async () => {
     const message = addition({ key: 'a', seq: 1, amount: 1 })
-    await killed(message.id)
-    await killed(message.id)
-    const intake = open()
-    await intake.intake.of(intake.consumer).pipeline.ready()
+    await killed([message.id])
+    await killed([message.id])
+    const intake = await openReady()
     await intake.take(delivered(message))
     expect(await service().counter('a')).toMatchObject({ total: 1 })
-    expect((await runs()).every((row) => row['marked_message_id'] === null)).toBe(true)
+    const processes = await service().db.query('select distinct instance from consumer_run')
+    expect(processes.length).toBe(1)
   })
 })
