@@ -9,9 +9,11 @@ import { repositoryRoot } from './stack-settings.ts'
 /** Every app of the system. */
 export const appNames = [
   'payment-gateway-sandbox',
+  'smtp-sandbox',
   'order-service',
   'inventory-service',
   'payment-service',
+  'notification-service',
   'dlq-alerter',
   'outbox-relay',
 ] as const
@@ -66,7 +68,7 @@ export class AppProcess {
   }
 
   /** @throws Error with the end of its log when it ends or is not ready in time */
-  async ready(timeoutMs = 30_000): Promise<void> {
+  async ready(timeoutMs = 90_000): Promise<void> {
     const deadline = Date.now() + timeoutMs
     while (Date.now() < deadline) {
       if (!this.running) throw new Error(`${this.app} ended while starting\n${this.logTail()}`)

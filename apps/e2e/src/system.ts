@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { declareTopology, deleteTopics, deleteTopology, ensureTopics } from '@edp/messaging'
 import { topics } from '@edp/event-schemas'
+import { Redis } from 'ioredis'
 import pg from 'pg'
 import { z } from 'zod'
 import { type AppName, AppProcess, appNames, freePort, migrateApp } from './app-process.ts'
@@ -15,6 +16,7 @@ const databaseOf = {
   'order-service': 'orders',
   'inventory-service': 'inventory',
   'payment-service': 'payments',
+  'notification-service': 'notifications',
   'dlq-alerter': 'dead_letters',
 } as const
 type DatabaseOwner = keyof typeof databaseOf
@@ -22,6 +24,7 @@ const databaseOwners = [
   'order-service',
   'inventory-service',
   'payment-service',
+  'notification-service',
   'dlq-alerter',
 ] as const
 const urlsByName = z.record(z.string(), z.string())
@@ -76,6 +79,7 @@ export async function startSystem(
     await dropDatabases(plan)
     await deleteTopics({ brokers: plan.kafkaBrokers, namespace: name, topics })
     await deleteTopology({ url: plan.rabbitmqUrl, namespace: name })
+    await deleteJobs(name)
     return codes
   }
   try {
@@ -113,9 +117,10 @@ interface Plan {
   envOf(app: AppName, port: number): Record<string, string>
 }
 
-// The gateway's sandbox is outside the system.
+// The sandboxes are outside the system.
 function metricsUrls({
-  'payment-gateway-sandbox': _outside,
+  'payment-gateway-sandbox': _gateway,
+  'smtp-sandbox': _mails,
   ...ports
 }: Record<AppName, number>): Record<string, string> {
   return Object.fromEntries(
@@ -130,6 +135,7 @@ async function planSystem(
   const logDirectory = runDirectory(name)
   rmSync(logDirectory, { recursive: true, force: true })
   const ports = await choosePorts()
+  const smtpPort = await freePort()
   const adminUrl = stackSetting('stack', 'STACK_POSTGRES_ADMIN_URL')
   const own = (database: string): string => `${name}_${database}`.replaceAll('-', '_')
   const urlOf = (app: DatabaseOwner, key: string): string =>
@@ -143,6 +149,14 @@ async function planSystem(
     'payment-service': {
       DATABASE_URL: urlOf('payment-service', 'DATABASE_URL'),
       PAYMENT_GATEWAY_URL: `http://127.0.0.1:${ports['payment-gateway-sandbox']}`,
+    },
+    'notification-service': {
+      DATABASE_URL: urlOf('notification-service', 'DATABASE_URL'),
+      SMTP_URL: `smtp://127.0.0.1:${smtpPort}`,
+    },
+    'smtp-sandbox': {
+      SMTP_PORT: String(smtpPort),
+      MAILS_FILE: join(logDirectory, 'mails.jsonl'),
     },
     'dlq-alerter': {
       DATABASE_URL: urlOf('dlq-alerter', 'DATABASE_URL'),
@@ -168,6 +182,7 @@ async function planSystem(
       'order-service': urlOf('order-service', 'MIGRATION_DATABASE_URL'),
       'inventory-service': urlOf('inventory-service', 'MIGRATION_DATABASE_URL'),
       'payment-service': urlOf('payment-service', 'MIGRATION_DATABASE_URL'),
+      'notification-service': urlOf('notification-service', 'MIGRATION_DATABASE_URL'),
       'dlq-alerter': urlOf('dlq-alerter', 'MIGRATION_DATABASE_URL'),
     },
     envOf: (app, port) => ({
@@ -194,6 +209,8 @@ function mapApps<Value>(make: (app: AppName) => Value): Record<AppName, Value> {
     'order-service': make('order-service'),
     'inventory-service': make('inventory-service'),
     'payment-service': make('payment-service'),
+    'notification-service': make('notification-service'),
+    'smtp-sandbox': make('smtp-sandbox'),
     'dlq-alerter': make('dlq-alerter'),
     'outbox-relay': make('outbox-relay'),
   }
@@ -211,6 +228,8 @@ const stopOrder: readonly AppName[] = [
   'inventory-service',
   'payment-service',
   'payment-gateway-sandbox',
+  'notification-service',
+  'smtp-sandbox',
   'dlq-alerter',
   'outbox-relay',
 ]
@@ -246,6 +265,19 @@ async function dropDatabases(plan: Plan): Promise<void> {
       await client.query(`drop database if exists ${client.escapeIdentifier(name)} with (force)`)
     }
   })
+}
+
+// Whatever BullMQ keeps is below the namespace.
+async function deleteJobs(namespace: string): Promise<void> {
+  const redis = new Redis(stackSetting('stack', 'REDIS_URL'))
+  try {
+    for await (const keys of redis.scanStream({ match: `${namespace}:*`, count: 1000 })) {
+      const names = z.array(z.string()).parse(keys)
+      if (names.length > 0) await redis.unlink(...names)
+    }
+  } finally {
+    redis.disconnect()
+  }
 }
 
 async function asAdmin(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
