@@ -39,6 +39,8 @@ export interface System {
   readonly databases: DatabaseUrls
   /** Of dlq-alerter, as administrator. */
   readonly deadLettersDatabase: string
+  /** Of notification-service, as administrator. */
+  readonly notificationsDatabase: string
   readonly gatewayUrl: string
   readonly kafkaBrokers: string[]
   readonly rabbitmqUrl: string
@@ -94,6 +96,7 @@ export async function startSystem(
     apps,
     databases: plan.databases,
     deadLettersDatabase: plan.deadLettersDatabase,
+    notificationsDatabase: plan.notificationsDatabase,
     gatewayUrl: apps['payment-gateway-sandbox'].url,
     kafkaBrokers: plan.kafkaBrokers,
     rabbitmqUrl: plan.rabbitmqUrl,
@@ -110,6 +113,7 @@ interface Plan {
   /** As administrator, for the books and for tests. */
   databases: DatabaseUrls
   deadLettersDatabase: string
+  notificationsDatabase: string
   migrationUrls: Record<DatabaseOwner, string>
   databaseNames: string[]
   adminUrl: string
@@ -178,6 +182,7 @@ async function planSystem(
       payments: withDatabase(adminUrl, own('payments')),
     },
     deadLettersDatabase: withDatabase(adminUrl, own('dead_letters')),
+    notificationsDatabase: withDatabase(adminUrl, own('notifications')),
     migrationUrls: {
       'order-service': urlOf('order-service', 'MIGRATION_DATABASE_URL'),
       'inventory-service': urlOf('inventory-service', 'MIGRATION_DATABASE_URL'),

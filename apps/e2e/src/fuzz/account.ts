@@ -45,7 +45,7 @@ const tagOf = `substring(headers::text from '"${tagHeader}": ?"(\\d+)"') as tag`
 
 /** Reads what the system says of messages that were sent after `since`, a time of the database's clock. */
 export async function readTraces(
-  { databases, deadLettersDatabase }: System,
+  { databases, deadLettersDatabase, notificationsDatabase }: System,
   since: Date,
   messages: readonly FuzzMessage[],
 ): Promise<Traces> {
@@ -72,7 +72,8 @@ export async function readTraces(
       letterIds.add(row.message_id)
     }
   })
-  for (const url of [databases.orders, databases.inventory, databases.payments]) {
+  const { orders, inventory, payments } = databases
+  for (const url of [orders, inventory, payments, notificationsDatabase]) {
     await withClient(url, async (client) => {
       await readInbox(client)
       const text = `select consumer, coalesce(reason || ': ' || error_code, 'for its first try') as cause, ${tagOf} from parked_message
