@@ -13,6 +13,7 @@ export const appNames = [
   'inventory-service',
   'payment-service',
   'dlq-alerter',
+  'order-statistics',
   'outbox-relay',
 ] as const
 export type AppName = (typeof appNames)[number]

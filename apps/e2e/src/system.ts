@@ -16,6 +16,7 @@ const databaseOf = {
   'inventory-service': 'inventory',
   'payment-service': 'payments',
   'dlq-alerter': 'dead_letters',
+  'order-statistics': 'statistics',
 } as const
 type DatabaseOwner = keyof typeof databaseOf
 const databaseOwners = [
@@ -23,6 +24,7 @@ const databaseOwners = [
   'inventory-service',
   'payment-service',
   'dlq-alerter',
+  'order-statistics',
 ] as const
 const urlsByName = z.record(z.string(), z.string())
 
@@ -148,6 +150,7 @@ async function planSystem(
       DATABASE_URL: urlOf('dlq-alerter', 'DATABASE_URL'),
       METRICS_URLS: JSON.stringify(metricsUrls(ports)),
     },
+    'order-statistics': { DATABASE_URL: urlOf('order-statistics', 'DATABASE_URL') },
     'outbox-relay': { OUTBOX_DATABASES: JSON.stringify(Object.fromEntries(relayUrls)) },
     'payment-gateway-sandbox': { LEDGER_FILE: join(logDirectory, 'ledger.jsonl') },
   }
@@ -162,6 +165,7 @@ async function planSystem(
       orders: withDatabase(adminUrl, own('orders')),
       inventory: withDatabase(adminUrl, own('inventory')),
       payments: withDatabase(adminUrl, own('payments')),
+      statistics: withDatabase(adminUrl, own('statistics')),
     },
     deadLettersDatabase: withDatabase(adminUrl, own('dead_letters')),
     migrationUrls: {
@@ -169,6 +173,7 @@ async function planSystem(
       'inventory-service': urlOf('inventory-service', 'MIGRATION_DATABASE_URL'),
       'payment-service': urlOf('payment-service', 'MIGRATION_DATABASE_URL'),
       'dlq-alerter': urlOf('dlq-alerter', 'MIGRATION_DATABASE_URL'),
+      'order-statistics': urlOf('order-statistics', 'MIGRATION_DATABASE_URL'),
     },
     envOf: (app, port) => ({
       ...readStackEnv(app),
@@ -195,6 +200,7 @@ function mapApps<Value>(make: (app: AppName) => Value): Record<AppName, Value> {
     'inventory-service': make('inventory-service'),
     'payment-service': make('payment-service'),
     'dlq-alerter': make('dlq-alerter'),
+    'order-statistics': make('order-statistics'),
     'outbox-relay': make('outbox-relay'),
   }
 }
@@ -211,6 +217,7 @@ const stopOrder: readonly AppName[] = [
   'inventory-service',
   'payment-service',
   'payment-gateway-sandbox',
+  'order-statistics',
   'dlq-alerter',
   'outbox-relay',
 ]

@@ -40,6 +40,7 @@ export const queues: readonly Queue[] = [
   { name: 'inventory-service.redrive', exchange: 'redrive' },
   { name: 'payment-service.redrive', exchange: 'redrive' },
   { name: 'order-service.redrive', exchange: 'redrive' },
+  { name: 'order-statistics.redrive', exchange: 'redrive' },
 ]
 
 /** Whether a destination is the queue of an express class: by its name, which a test holds all of them to. */

@@ -3,7 +3,7 @@ import { type Coordination, deadLetterQueue, redriveServices } from '@edp/event-
 /** A consumer as its environment knows it: what it says that it takes, and where it remembers what it took. */
 export interface ConsumerView {
   readonly name: string
-  readonly database: 'orders' | 'inventory' | 'payments' | 'dead_letters'
+  readonly database: 'orders' | 'inventory' | 'payments' | 'statistics' | 'dead_letters'
   /** The types that it handles, without version: both styles of saga, or one of them. Other facts are none of its business. */
   readonly handles: Readonly<Record<string, Coordination | 'both'>>
   /** A longer body is refused. */
@@ -47,6 +47,11 @@ const payments = view('payment-service.kafka', 'payments', {
   'stock.reserved': 'choreographed',
   'order.cancelling': 'choreographed',
 })
+const statistics = view('order-statistics.kafka', 'statistics', {
+  'order.placed': 'both',
+  'order.confirmed': 'both',
+  'order.cancelled': 'both',
+})
 const letters: ConsumerView = {
   ...view('dlq-alerter.kafka', 'dead_letters', {
     'message.dead-lettered': 'both',
@@ -60,6 +65,7 @@ const databaseOf: Readonly<Record<string, ConsumerView['database']>> = {
   'order-service': 'orders',
   'inventory-service': 'inventory',
   'payment-service': 'payments',
+  'order-statistics': 'statistics',
 }
 
 function topic(name: string, ...consumers: WayIn['consumers']): WayIn {
@@ -68,6 +74,11 @@ function topic(name: string, ...consumers: WayIn['consumers']): WayIn {
 
 function queue(exchange: string, name: string, consumer: ConsumerView): WayIn {
   return { transport: 'rabbitmq', name, exchange, consumers: [consumer] }
+}
+
+/** The queue of a saga's messages and that of the express ones. */
+function bothClasses(exchange: string, name: string, consumer: ConsumerView): WayIn[] {
+  return [queue(exchange, name, consumer), queue(exchange, `${name}.express`, consumer)]
 }
 
 function redrive(service: string): WayIn {
@@ -89,11 +100,11 @@ export const deadLetters = queue(
 
 /** Every topic and every queue that somebody reads. */
 export const waysIn: readonly [WayIn, ...WayIn[]] = [
-  topic('order.events', inventory, payments),
+  topic('order.events', inventory, payments, statistics),
   topic('inventory.events', orders, payments),
   topic('payment.events', orders, inventory),
   topic('dead-letters', letters),
-  queue(
+  ...bothClasses(
     'commands',
     'inventory.commands',
     view('inventory-service.rabbitmq', 'inventory', {
@@ -101,7 +112,7 @@ export const waysIn: readonly [WayIn, ...WayIn[]] = [
       'stock.release': 'orchestrated',
     }),
   ),
-  queue(
+  ...bothClasses(
     'commands',
     'payment.commands',
     view('payment-service.rabbitmq', 'payments', {
@@ -109,7 +120,7 @@ export const waysIn: readonly [WayIn, ...WayIn[]] = [
       'payment.refund': 'orchestrated',
     }),
   ),
-  queue(
+  ...bothClasses(
     'replies',
     'order.saga-replies',
     view('order-service.rabbitmq', 'orders', {
