@@ -184,8 +184,8 @@ async function statisticsLines(
     ...(['confirmed', 'cancelled'] as const).map((status) =>
       line(`statistics: ${status} = orders`, at(orders, status), at(counted, status)),
     ),
-    ...[...reasons].map(([reason, count]) =>
-      line(`statistics: cancelled, ${reason} = orders`, count, at(counted, `cancelled: ${reason}`)),
+    ...[...reasons].map(([reason, of]) =>
+      line(`statistics: cancelled, ${reason} = orders`, of, at(counted, `cancelled: ${reason}`)),
     ),
     ...Object.entries(gateway).map(([currency, { capturedMinor, refundedMinor }]) =>
       line(

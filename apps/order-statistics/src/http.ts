@@ -60,13 +60,17 @@ export const routes: FastifyPluginCallbackZod<{ tallies: TallyQueries }> = (
     async ({ query: { cursor, limit } }) => {
       const counts = await tallies.minutes({ before: new Date(cursor), limit })
       const byMinute = Map.groupBy(counts, ({ minute }) => minute.toISOString())
-      const minutes = [...byMinute].map(([minute, of]) => ({ minute, ...figuresOf(of) }))
+      const minutes = [...byMinute].map(minuteView)
       const last = minutes.length === limit ? minutes.at(-1) : undefined
       return { minutes, nextCursor: last?.minute ?? null }
     },
   )
 
   done()
+}
+
+function minuteView([minute, counts]: [string, readonly Count[]]) {
+  return { minute, ...figuresOf(counts) }
 }
 
 function figuresOf(counts: readonly Count[]): z.infer<typeof totalsView> {

@@ -74,7 +74,7 @@ export async function readTraces(
       letterIds.add(row.message_id)
     }
   })
-  for (const url of Object.values(databases)) {
+  for (const url of Object.values<string>({ ...databases })) {
     await withClient(url, async (client) => {
       await readInbox(client)
       const text = `select consumer, coalesce(reason || ': ' || error_code, 'for its first try') as cause, ${tagOf} from parked_message
