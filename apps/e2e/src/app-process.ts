@@ -9,9 +9,11 @@ import { repositoryRoot } from './stack-settings.ts'
 /** Every app of the system. */
 export const appNames = [
   'payment-gateway-sandbox',
+  'smtp-sandbox',
   'order-service',
   'inventory-service',
   'payment-service',
+  'notification-service',
   'dlq-alerter',
   'order-statistics',
   'outbox-relay',

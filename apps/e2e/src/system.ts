@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { declareTopology, deleteTopics, deleteTopology, ensureTopics } from '@edp/messaging'
 import { topics } from '@edp/event-schemas'
+import { Redis } from 'ioredis'
 import pg from 'pg'
 import { z } from 'zod'
 import { type AppName, AppProcess, appNames, freePort, migrateApp } from './app-process.ts'
@@ -15,6 +16,7 @@ const databaseOf = {
   'order-service': 'orders',
   'inventory-service': 'inventory',
   'payment-service': 'payments',
+  'notification-service': 'notifications',
   'dlq-alerter': 'dead_letters',
   'order-statistics': 'statistics',
 } as const
@@ -23,6 +25,7 @@ const databaseOwners = [
   'order-service',
   'inventory-service',
   'payment-service',
+  'notification-service',
   'dlq-alerter',
   'order-statistics',
 ] as const
@@ -38,6 +41,8 @@ export interface System {
   readonly databases: DatabaseUrls
   /** Of dlq-alerter, as administrator. */
   readonly deadLettersDatabase: string
+  /** Of notification-service, as administrator. */
+  readonly notificationsDatabase: string
   readonly gatewayUrl: string
   readonly kafkaBrokers: string[]
   readonly rabbitmqUrl: string
@@ -78,6 +83,7 @@ export async function startSystem(
     await dropDatabases(plan)
     await deleteTopics({ brokers: plan.kafkaBrokers, namespace: name, topics })
     await deleteTopology({ url: plan.rabbitmqUrl, namespace: name })
+    await deleteJobs(name)
     return codes
   }
   try {
@@ -92,6 +98,7 @@ export async function startSystem(
     apps,
     databases: plan.databases,
     deadLettersDatabase: plan.deadLettersDatabase,
+    notificationsDatabase: plan.notificationsDatabase,
     gatewayUrl: apps['payment-gateway-sandbox'].url,
     kafkaBrokers: plan.kafkaBrokers,
     rabbitmqUrl: plan.rabbitmqUrl,
@@ -108,6 +115,7 @@ interface Plan {
   /** As administrator, for the books and for tests. */
   databases: DatabaseUrls
   deadLettersDatabase: string
+  notificationsDatabase: string
   migrationUrls: Record<DatabaseOwner, string>
   databaseNames: string[]
   adminUrl: string
@@ -115,9 +123,10 @@ interface Plan {
   envOf(app: AppName, port: number): Record<string, string>
 }
 
-// The gateway's sandbox is outside the system.
+// The sandboxes are outside the system.
 function metricsUrls({
-  'payment-gateway-sandbox': _outside,
+  'payment-gateway-sandbox': _gateway,
+  'smtp-sandbox': _mails,
   ...ports
 }: Record<AppName, number>): Record<string, string> {
   return Object.fromEntries(
@@ -132,6 +141,7 @@ async function planSystem(
   const logDirectory = runDirectory(name)
   rmSync(logDirectory, { recursive: true, force: true })
   const ports = await choosePorts()
+  const smtpPort = await freePort()
   const adminUrl = stackSetting('stack', 'STACK_POSTGRES_ADMIN_URL')
   const own = (database: string): string => `${name}_${database}`.replaceAll('-', '_')
   const urlOf = (app: DatabaseOwner, key: string): string =>
@@ -145,6 +155,14 @@ async function planSystem(
     'payment-service': {
       DATABASE_URL: urlOf('payment-service', 'DATABASE_URL'),
       PAYMENT_GATEWAY_URL: `http://127.0.0.1:${ports['payment-gateway-sandbox']}`,
+    },
+    'notification-service': {
+      DATABASE_URL: urlOf('notification-service', 'DATABASE_URL'),
+      SMTP_URL: `smtp://127.0.0.1:${smtpPort}`,
+    },
+    'smtp-sandbox': {
+      SMTP_PORT: String(smtpPort),
+      MAILS_FILE: join(logDirectory, 'mails.jsonl'),
     },
     'dlq-alerter': {
       DATABASE_URL: urlOf('dlq-alerter', 'DATABASE_URL'),
@@ -168,10 +186,12 @@ async function planSystem(
       statistics: withDatabase(adminUrl, own('statistics')),
     },
     deadLettersDatabase: withDatabase(adminUrl, own('dead_letters')),
+    notificationsDatabase: withDatabase(adminUrl, own('notifications')),
     migrationUrls: {
       'order-service': urlOf('order-service', 'MIGRATION_DATABASE_URL'),
       'inventory-service': urlOf('inventory-service', 'MIGRATION_DATABASE_URL'),
       'payment-service': urlOf('payment-service', 'MIGRATION_DATABASE_URL'),
+      'notification-service': urlOf('notification-service', 'MIGRATION_DATABASE_URL'),
       'dlq-alerter': urlOf('dlq-alerter', 'MIGRATION_DATABASE_URL'),
       'order-statistics': urlOf('order-statistics', 'MIGRATION_DATABASE_URL'),
     },
@@ -199,6 +219,8 @@ function mapApps<Value>(make: (app: AppName) => Value): Record<AppName, Value> {
     'order-service': make('order-service'),
     'inventory-service': make('inventory-service'),
     'payment-service': make('payment-service'),
+    'notification-service': make('notification-service'),
+    'smtp-sandbox': make('smtp-sandbox'),
     'dlq-alerter': make('dlq-alerter'),
     'order-statistics': make('order-statistics'),
     'outbox-relay': make('outbox-relay'),
@@ -217,6 +239,8 @@ const stopOrder: readonly AppName[] = [
   'inventory-service',
   'payment-service',
   'payment-gateway-sandbox',
+  'notification-service',
+  'smtp-sandbox',
   'order-statistics',
   'dlq-alerter',
   'outbox-relay',
@@ -253,6 +277,19 @@ async function dropDatabases(plan: Plan): Promise<void> {
       await client.query(`drop database if exists ${client.escapeIdentifier(name)} with (force)`)
     }
   })
+}
+
+// Whatever BullMQ keeps is below the namespace.
+async function deleteJobs(namespace: string): Promise<void> {
+  const redis = new Redis(stackSetting('stack', 'REDIS_URL'))
+  try {
+    for await (const keys of redis.scanStream({ match: `${namespace}:*`, count: 1000 })) {
+      const names = z.array(z.string()).parse(keys)
+      if (names.length > 0) await redis.unlink(...names)
+    }
+  } finally {
+    redis.disconnect()
+  }
 }
 
 async function asAdmin(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {

@@ -3,7 +3,7 @@ CREATE TABLE "consumer_run" (
 	"instance" uuid NOT NULL,
 	"started_at" timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
 	"heartbeat_at" timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-	"marked_message_id" uuid,
+	"marked_message_ids" uuid[],
 	CONSTRAINT "consumer_run_consumer_instance_pk" PRIMARY KEY("consumer","instance")
 );
 --> statement-breakpoint

@@ -33,6 +33,7 @@ describe('settingsOf', () => {
       inventory: 'postgres://relay:edp@127.0.0.1:7432/inventory',
       payments: 'postgres://relay:edp@127.0.0.1:7432/payments',
       dead_letters: 'postgres://relay:edp@127.0.0.1:7432/dead_letters',
+      notifications: 'postgres://relay:edp@127.0.0.1:7432/notifications',
       statistics: 'postgres://relay:edp@127.0.0.1:7432/statistics',
     })
   })
@@ -45,6 +46,7 @@ describe('settingsOf', () => {
       'payment-service': 'http://127.0.0.1:7103/metrics',
       'outbox-relay': 'http://127.0.0.1:7104/metrics',
       'dlq-alerter': 'http://127.0.0.1:7105/metrics',
+      'notification-service': 'http://127.0.0.1:7106/metrics',
       'order-statistics': 'http://127.0.0.1:7108/metrics',
     })
     expect(RABBITMQ_MANAGEMENT_URL).toBe('http://127.0.0.1:7673')

@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import type { Endpoints, Settings } from './settings.ts'
 import { apps, databases, RELAY_ROLE, type App } from './topology.ts'
 
+/** Of the mail sandbox, which `turbo dev` starts with the apps; it is no server of the stack. */
+const SMTP_PORT = 7025
+
 export type Variables = Readonly<Record<string, string>>
 
 /** The settings of one app on these servers. */
@@ -31,6 +34,8 @@ export function settingsOf(app: App, endpoints: Endpoints, settings: Settings): 
       relayUrl: (database) => url(RELAY_ROLE, database),
       dataFolder: join(settings.dir, 'data', app.name),
       rabbitmqManagementUrl: `http://127.0.0.1:${settings.ports.rabbitmqManagement}`,
+      redisUrl: endpoints.redisUrl,
+      smtpPort: SMTP_PORT,
     }),
   }
 }

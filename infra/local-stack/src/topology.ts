@@ -21,6 +21,9 @@ export type AppContext = {
   dataFolder: string
   /** Where RabbitMQ's management API answers. */
   rabbitmqManagementUrl: string
+  redisUrl: string
+  /** Where the mail sandbox takes e-mails. */
+  smtpPort: number
 }
 
 const HOST = '127.0.0.1'
@@ -63,9 +66,28 @@ export const apps: readonly App[] = [
     messaging: false,
     settings: ({ dataFolder }) => ({ LEDGER_FILE: `${dataFolder}/ledger.jsonl` }),
   },
+  {
+    name: 'notification-service',
+    httpPort: 7106,
+    database: 'notifications',
+    messaging: true,
+    settings: ({ redisUrl, smtpPort }) => ({
+      REDIS_URL: redisUrl,
+      SMTP_URL: `smtp://${HOST}:${smtpPort}`,
+    }),
+  },
+  {
+    name: 'smtp-sandbox',
+    httpPort: 7026,
+    messaging: false,
+    settings: ({ dataFolder, smtpPort }) => ({
+      SMTP_PORT: String(smtpPort),
+      MAILS_FILE: `${dataFolder}/mails.jsonl`,
+    }),
+  },
 ]
 
-// The gateway's sandbox is outside the system.
+// The sandboxes are outside the system.
 function watched(): [string, string][] {
   return apps
     .filter(({ messaging }) => messaging)

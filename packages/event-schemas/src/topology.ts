@@ -40,6 +40,7 @@ export const queues: readonly Queue[] = [
   { name: 'inventory-service.redrive', exchange: 'redrive' },
   { name: 'payment-service.redrive', exchange: 'redrive' },
   { name: 'order-service.redrive', exchange: 'redrive' },
+  { name: 'notification-service.redrive', exchange: 'redrive' },
   { name: 'order-statistics.redrive', exchange: 'redrive' },
 ]
 

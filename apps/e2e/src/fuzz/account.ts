@@ -45,14 +45,12 @@ const tagOf = `substring(headers::text from '"${tagHeader}": ?"(\\d+)"') as tag`
 
 /** Reads what the system says of messages that were sent after `since`, a time of the database's clock. */
 export async function readTraces(
-  { databases, deadLettersDatabase }: System,
+  { databases, deadLettersDatabase, notificationsDatabase }: System,
   since: Date,
   messages: readonly FuzzMessage[],
 ): Promise<Traces> {
-  const ids = messages.flatMap((message) => {
-    const id = idOf(message)
-    return id !== undefined && z.uuid().safeParse(id).success ? id : []
-  })
+  const named = messages.flatMap((message) => [idOf(message), letterIdOf(message)])
+  const ids = named.filter((id) => z.uuid().safeParse(id).success)
   const letters = new Map<string, string>()
   const letterIds = new Set<string>()
   const parked = new Map<string, string>()
@@ -74,7 +72,9 @@ export async function readTraces(
       letterIds.add(row.message_id)
     }
   })
-  for (const url of Object.values<string>({ ...databases })) {
+  const { orders, inventory, payments, statistics } = databases
+  for (const url of [orders, inventory, payments, statistics, notificationsDatabase]) {
+    if (url === undefined) continue
     await withClient(url, async (client) => {
       await readInbox(client)
       const text = `select consumer, coalesce(reason || ': ' || error_code, 'for its first try') as cause, ${tagOf} from parked_message
@@ -167,13 +167,32 @@ function fateOf(
   if (isKnown && reading === 'taken') return 'applied'
   if (isKnown && sent.isRepeated(message)) return 'duplicate'
   if (reading === 'skipped') return 'skipped'
-  return reading === 'taken' && isJudgedByItsLetter(message, consumer)
+  return reading === 'taken' && isJudgedByItsLetter(message, consumer, traces)
     ? 'judged by its letter'
     : undefined
 }
 
-/** What is said of a letter longer ago than an inbox remembers changes the letter, if there is one, and leaves no other trace. */
-function isJudgedByItsLetter(message: FuzzMessage, { name }: ConsumerView): boolean {
-  const type = typeNameOf(message)
-  return name === 'dlq-alerter.kafka' && (type === 'message.resolved' || type === 'message.waiting')
+/** What is said of a letter longer ago than an inbox remembers makes or changes that letter, and leaves no other trace. */
+function isJudgedByItsLetter(
+  message: FuzzMessage,
+  { name }: ConsumerView,
+  { letterIds }: Traces,
+): boolean {
+  if (name !== 'dlq-alerter.kafka') return false
+  if (typeNameOf(message) !== 'message.dead-lettered') return true
+  const letterId = letterIdOf(message)
+  return letterId !== undefined && letterIds.has(letterId)
 }
+
+/** Which dead message a message speaks of. */
+function letterIdOf({ body, wayIn }: FuzzMessage): string | undefined {
+  if (wayIn.name !== 'dead-letters') return undefined
+  try {
+    const read = spokenOf.safeParse(JSON.parse(body?.toString('utf8') ?? ''))
+    return read.success ? read.data.messageId.toLowerCase() : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const spokenOf = z.object({ messageId: z.string() })

@@ -36,6 +36,6 @@ function goesTo({ destination }: Contract, { transport, name, exchange }: WayIn)
   if (exchange === 'dlx') return true
   return (
     exchange === destination.exchange &&
-    name.endsWith(destination.routingKey.replace('{service}', ''))
+    name.replace(/\.express$/, '').endsWith(destination.routingKey.replace('{service}', ''))
   )
 }

@@ -64,7 +64,9 @@ const renewed = z.tuple([z.record(z.string(), z.string()), z.json()])
 /** The example with ids of this moment, so that it is neither old nor known: mostly about an order of its own. */
 function fresh(example: Example, wayIn: WayIn, context: MessageContext): Example {
   const { data, subjects } = context
-  const subject = data.chance(0.7) ? data.uuidV7() : data.pick(subjects)
+  // What is confirmed is shipped: it must not be what another message has reserved, since nobody ordered it.
+  const isAlone = example.contract.name === 'order.confirmed' || data.chance(0.7)
+  const subject = isAlone ? data.uuidV7() : data.pick(subjects)
   const ids = new Map<string, string>()
   const renew = (id: string): string => {
     const known = ids.get(id)

@@ -3,7 +3,13 @@ import { type Coordination, deadLetterQueue, redriveServices } from '@edp/event-
 /** A consumer as its environment knows it: what it says that it takes, and where it remembers what it took. */
 export interface ConsumerView {
   readonly name: string
-  readonly database: 'orders' | 'inventory' | 'payments' | 'statistics' | 'dead_letters'
+  readonly database:
+    | 'orders'
+    | 'inventory'
+    | 'payments'
+    | 'notifications'
+    | 'statistics'
+    | 'dead_letters'
   /** The types that it handles, without version: both styles of saga, or one of them. Other facts are none of its business. */
   readonly handles: Readonly<Record<string, Coordination | 'both'>>
   /** A longer body is refused. */
@@ -47,6 +53,10 @@ const payments = view('payment-service.kafka', 'payments', {
   'stock.reserved': 'choreographed',
   'order.cancelling': 'choreographed',
 })
+const notifications = view('notification-service.kafka', 'notifications', {
+  'order.confirmed': 'both',
+  'order.cancelled': 'both',
+})
 const statistics = view('order-statistics.kafka', 'statistics', {
   'order.placed': 'both',
   'order.confirmed': 'both',
@@ -65,6 +75,7 @@ const databaseOf: Readonly<Record<string, ConsumerView['database']>> = {
   'order-service': 'orders',
   'inventory-service': 'inventory',
   'payment-service': 'payments',
+  'notification-service': 'notifications',
   'order-statistics': 'statistics',
 }
 
@@ -74,11 +85,6 @@ function topic(name: string, ...consumers: WayIn['consumers']): WayIn {
 
 function queue(exchange: string, name: string, consumer: ConsumerView): WayIn {
   return { transport: 'rabbitmq', name, exchange, consumers: [consumer] }
-}
-
-/** The queue of a saga's messages and that of the express ones. */
-function bothClasses(exchange: string, name: string, consumer: ConsumerView): WayIn[] {
-  return [queue(exchange, name, consumer), queue(exchange, `${name}.express`, consumer)]
 }
 
 function redrive(service: string): WayIn {
@@ -91,6 +97,33 @@ function redrive(service: string): WayIn {
   return queue('redrive', `${service}.redrive`, consumer)
 }
 
+const inventoryCommands = {
+  exchange: 'commands',
+  name: 'inventory.commands',
+  consumer: view('inventory-service.rabbitmq', 'inventory', {
+    'stock.reserve': 'orchestrated',
+    'stock.release': 'orchestrated',
+  }),
+}
+const paymentCommands = {
+  exchange: 'commands',
+  name: 'payment.commands',
+  consumer: view('payment-service.rabbitmq', 'payments', {
+    'payment.capture': 'orchestrated',
+    'payment.refund': 'orchestrated',
+  }),
+}
+const sagaReplies = {
+  exchange: 'replies',
+  name: 'order.saga-replies',
+  consumer: view('order-service.rabbitmq', 'orders', {
+    'stock.reserve.replied': 'orchestrated',
+    'stock.release.replied': 'orchestrated',
+    'payment.capture.replied': 'orchestrated',
+    'payment.refund.replied': 'orchestrated',
+  }),
+}
+
 /** What the broker dead-lettered: everything is taken in, whatever it is. */
 export const deadLetters = queue(
   deadLetterQueue.exchange,
@@ -100,36 +133,14 @@ export const deadLetters = queue(
 
 /** Every topic and every queue that somebody reads. */
 export const waysIn: readonly [WayIn, ...WayIn[]] = [
-  topic('order.events', inventory, payments, statistics),
+  topic('order.events', inventory, payments, notifications, statistics),
   topic('inventory.events', orders, payments),
   topic('payment.events', orders, inventory),
   topic('dead-letters', letters),
-  ...bothClasses(
-    'commands',
-    'inventory.commands',
-    view('inventory-service.rabbitmq', 'inventory', {
-      'stock.reserve': 'orchestrated',
-      'stock.release': 'orchestrated',
-    }),
-  ),
-  ...bothClasses(
-    'commands',
-    'payment.commands',
-    view('payment-service.rabbitmq', 'payments', {
-      'payment.capture': 'orchestrated',
-      'payment.refund': 'orchestrated',
-    }),
-  ),
-  ...bothClasses(
-    'replies',
-    'order.saga-replies',
-    view('order-service.rabbitmq', 'orders', {
-      'stock.reserve.replied': 'orchestrated',
-      'stock.release.replied': 'orchestrated',
-      'payment.capture.replied': 'orchestrated',
-      'payment.refund.replied': 'orchestrated',
-    }),
-  ),
+  ...[inventoryCommands, paymentCommands, sagaReplies].flatMap(({ exchange, name, consumer }) => [
+    queue(exchange, name, consumer),
+    queue(exchange, `${name}.express`, consumer),
+  ]),
   ...redriveServices.map(redrive),
   deadLetters,
 ]

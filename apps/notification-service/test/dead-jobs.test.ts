@@ -1,0 +1,153 @@
+import { randomUUID } from 'node:crypto'
+import {
+  addressedTo,
+  type ComposedMessage,
+  messageDiscardV1,
+  messageRedriveV1,
+  outgoing,
+} from '@edp/event-schemas'
+import { waitFor } from '@edp/testkit'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { jobsConsumer } from '../src/jobs/job-letter.ts'
+import {
+  confirmed,
+  createWorld,
+  message,
+  newOrderId,
+  type Sent,
+  type Work,
+  type World,
+} from './world.ts'
+
+let world: World
+let work: Work
+let orderId: string
+let customer: string
+
+beforeAll(async () => {
+  world = await createWorld()
+})
+afterAll(() => world.close())
+beforeEach(async () => {
+  orderId = newOrderId()
+  customer = randomUUID()
+  work = await world.startWork()
+})
+afterEach(async () => {
+  await world.stopWork()
+  await world.emptyRedis()
+})
+
+const untilSaid = (id: unknown, count: number): Promise<Sent[]> =>
+  waitFor(() => world.said(String(id)), {
+    message: `${count} facts of the letter`,
+    until: (said) => said.length >= count,
+    timeoutMs: 20_000,
+  })
+
+function redrive(messageId: unknown, redriveId: string): ComposedMessage {
+  const body = { consumer: jobsConsumer, messageId: String(messageId), redriveId, by: 'ada' }
+  const contract = addressedTo(messageRedriveV1, 'notification-service')
+  return message(outgoing(contract, orderId, { ...body, body: null, message: null }), 'dlq-alerter')
+}
+
+function discard(messageId: unknown): ComposedMessage {
+  const body = { consumer: jobsConsumer, messageId: String(messageId), by: 'ada', why: 'gone' }
+  const contract = addressedTo(messageDiscardV1, 'notification-service')
+  return message(outgoing(contract, orderId, body), 'dlq-alerter')
+}
+
+const repair = (): Promise<Response> =>
+  world.sandbox(`/addresses/${encodeURIComponent(`${customer}@customers.example`)}/repair`, 'POST')
+
+test('an address that is refused for good is a dead letter after one attempt, and holds nobody up', async () => {
+  customer = `refused-${customer}`
+  const other = newOrderId()
+  await work.deliver(confirmed(orderId, customer), confirmed(other))
+  await world.untilRow(other, 'confirmation', 'sent')
+  const row = await world.untilRow(orderId, 'confirmation', 'dead')
+  expect(row).toMatchObject({ attempts: 1, error_code: 'smtp-550', is_dead_lettered: true })
+  expect(await untilSaid(row['id'], 1)).toMatchObject([
+    {
+      type: 'message.dead-lettered.v1',
+      body: {
+        consumer: jobsConsumer,
+        messageId: row['id'],
+        type: 'send-confirmation',
+        key: orderId,
+        reason: 'permanent',
+        attempts: 1,
+        error: { code: 'smtp-550' },
+      },
+    },
+  ])
+  const failed = await waitFor(() => world.queue.getFailed(), { message: 'the job has failed' })
+  expect(failed).toMatchObject([{ id: row['id'], attemptsMade: 1 }])
+})
+
+test('one that is refused for now is tried with backoff, and is a dead letter when its attempts are used up', async () => {
+  customer = `busy-${customer}`
+  await work.deliver(confirmed(orderId, customer))
+  const row = await world.untilRow(orderId, 'confirmation', 'dead')
+  expect(await untilSaid(row['id'], 1)).toMatchObject([
+    { body: { reason: 'attempts-exhausted', attempts: 3, error: { code: 'smtp-450' } } },
+  ])
+})
+
+test('a redrive sends it, and its letter is resolved in the transaction that marks it', async () => {
+  customer = `busy-${customer}`
+  await work.deliver(confirmed(orderId, customer))
+  const { id } = await world.untilRow(orderId, 'confirmation', 'dead')
+  const [first, second] = [randomUUID(), randomUUID()]
+  await work.command(redrive(id, first))
+  expect((await untilSaid(id, 2))[1]).toMatchObject({
+    type: 'message.dead-lettered.v1',
+    body: { redriveId: first, attempts: 3 },
+  })
+  await repair()
+  await work.command(redrive(id, second))
+  expect((await untilSaid(id, 3))[2]).toMatchObject({
+    type: 'message.resolved.v1',
+    body: { outcome: 'applied', redriveId: second },
+  })
+  await world.untilRow(orderId, 'confirmation', 'sent')
+  expect(await world.mails(orderId)).toHaveLength(1)
+  await waitFor(() => world.queue.getFailedCount(), {
+    message: 'no failed job is left',
+    until: (count) => count === 0,
+  })
+  await work.command(redrive(id, randomUUID()))
+  expect((await untilSaid(id, 4))[3]?.body).toMatchObject({ outcome: 'already-applied' })
+})
+
+test('one that is discarded is sent to nobody, and leaves the failed jobs', async () => {
+  customer = `refused-${customer}`
+  await work.deliver(confirmed(orderId, customer))
+  const { id } = await world.untilRow(orderId, 'confirmation', 'dead')
+  await work.command(discard(id))
+  expect((await untilSaid(id, 2))[1]?.body).toMatchObject({ outcome: 'discarded' })
+  await world.untilRow(orderId, 'confirmation', 'cancelled')
+  await waitFor(() => world.queue.getJobState(String(id)), {
+    message: 'its job is gone',
+    until: (state) => state === 'unknown',
+  })
+})
+
+test('a failed job whose events nobody heard becomes a dead letter by comparison', async () => {
+  await work.stop()
+  // The job of a row that was used up while no process was there to hear of it.
+  customer = `busy-${customer}`
+  work = await world.startWork({ JOB_ATTEMPTS_MAX: '1', DEAD_JOBS_INTERVAL_MS: '3600000' })
+  await work.deliver(confirmed(orderId, customer))
+  const { id } = await world.untilRow(orderId, 'confirmation', 'dead')
+  await world.db.query(
+    `update notifications set status = 'pending', is_dead_lettered = false where id = $1`,
+    [id],
+  )
+  await world.db.query('delete from outbox')
+  await work.stop()
+  await world.redis.del(`${world.namespace}:notifications:events`)
+  work = await world.startWork({ RECONCILE_AFTER_MS: '3600000' })
+  await world.untilRow(orderId, 'confirmation', 'dead')
+  expect(await untilSaid(id, 1)).toMatchObject([{ body: { reason: 'attempts-exhausted' } }])
+})
