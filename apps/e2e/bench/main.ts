@@ -7,6 +7,7 @@ import { repositoryRoot } from '../src/stack-settings.ts'
 import { run as kafkajsSend } from './kafkajs-send.ts'
 import { run as orders, runChoreographed, runOrchestrated } from './orders.ts'
 import { run as pipeline } from './pipeline.ts'
+import { run as priority } from './priority.ts'
 import { run as relayDrain } from './relay-drain.ts'
 import { run as relayLatency } from './relay-latency.ts'
 import { formatTable, plot } from './report.ts'
@@ -20,6 +21,7 @@ const benchmarks: Record<string, Benchmark> = {
   'relay-latency': relayLatency,
   pipeline,
   orders,
+  priority,
 }
 // What `orders` does is both of these and their difference, so they run only when they are named.
 const parts: Record<string, Benchmark> = {

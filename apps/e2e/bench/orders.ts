@@ -1,14 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { orderCancelledV1, orderConfirmedV1 } from '@edp/event-schemas'
-import { consumer, createKafkaConsumer, on } from '@edp/messaging'
-import { createHealth, createLogger } from '@edp/runtime'
 import { Pool } from 'undici'
 import { type Coordination, createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
 import { formatBooks, settleBooks } from '../src/books.ts'
 import { serviceUrls, startSystem, type System } from '../src/system.ts'
 import { cpuPer, readCpu } from './cpu.ts'
+import { type EndWatch, watchEnds } from './end-watch.ts'
 import { closedLoop, type LoadResult, openLoop, percentile, post } from './http-load.ts'
 import type { BenchmarkContext, Row } from './types.ts'
 
@@ -196,69 +193,3 @@ function pidsOf(system: System): Record<string, number | undefined> {
   const apps = Object.entries(system.apps).map(([name, app]) => [name, app.pid])
   return { ...Object.fromEntries(apps), 'load generator': process.pid }
 }
-
-/** Sees every order end, as any downstream consumer would: by its event on Kafka. */
-interface EndWatch {
-  reset(): void
-  accepted(orderId: string): void
-  /** Waits until so many orders have ended; the times from accepted to ended. */
-  allEnded(count: number): Promise<number[]>
-  lastEndAt(): number
-  stop(): Promise<void>
-}
-
-async function watchEnds(system: System): Promise<EndWatch> {
-  let acceptedAt = new Map<string, number>()
-  let endedAt = new Map<string, number>()
-  let lastEndAt = 0
-  const health = createHealth()
-  const kafka = createKafkaConsumer({
-    brokers: system.kafkaBrokers,
-    namespace: system.name,
-    consumer: endEvents,
-    pipeline: {
-      ready: () => Promise.resolve(),
-      handle: (batch) => {
-        for (const { headers } of batch) {
-          if (!endTypes.has(headers['ce_type'] ?? '')) continue
-          lastEndAt = performance.now()
-          endedAt.set(headers['ce_subject'] ?? '', lastEndAt)
-        }
-        return Promise.resolve()
-      },
-    },
-    logger: createLogger('bench', 'warn'),
-    health,
-    onCrash: (error) => {
-      throw error
-    },
-  })
-  await kafka.start()
-  // Degraded until it is in its group; what ends before that would not be seen.
-  while (health.readiness().status !== 'ok') await sleep(50)
-  return {
-    reset: () => {
-      acceptedAt = new Map()
-      endedAt = new Map()
-    },
-    accepted: (orderId) => acceptedAt.set(orderId, performance.now()),
-    allEnded: async (count) => {
-      const deadline = Date.now() + 120_000
-      while (endedAt.size < count) {
-        if (Date.now() > deadline) throw new Error(`${endedAt.size} of ${count} orders ended`)
-        await sleep(50)
-      }
-      return [...acceptedAt].map(([orderId, at]) => Math.max(0, (endedAt.get(orderId) ?? at) - at))
-    },
-    lastEndAt: () => lastEndAt,
-    stop: () => kafka.stop(),
-  }
-}
-
-const endTypes = new Set([orderConfirmedV1.type, orderCancelledV1.type])
-const nothing = { keys: () => ({}), decide: () => ({}) }
-const endEvents = consumer({
-  name: 'bench.kafka',
-  store: { keyOf: {}, load: () => Promise.resolve({}), save: () => Promise.resolve() },
-  handlers: [on(orderConfirmedV1, nothing), on(orderCancelledV1, nothing)],
-})

@@ -8,6 +8,7 @@ const consumers = [
   'inventory-service',
   'payment-service',
   'notification-service',
+  'order-statistics',
 ] as const
 
 /** What has failed in a system so far. */

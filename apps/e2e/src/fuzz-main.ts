@@ -4,13 +4,14 @@ import { runFuzz } from './fuzz/fuzz.ts'
 import { prepareRun } from './servers.ts'
 import { startSystem } from './system.ts'
 
-const usage = `Usage: pnpm fuzz [--messages N] [--seed S]
+const usage = `Usage: pnpm fuzz [--requests N] [--messages N] [--seed S]
 
-Starts every service as a process of its own and sends what nobody means to its HTTP routes: random bytes, random JSON, and requests that
-are right but for one thing; N of them (default 2000). Then every process must run and be well, no answer may be a server error,
-and the books must balance.
+Starts every service as a process of its own and sends what nobody means to its HTTP routes and into every topic and queue that it reads:
+random bytes, random JSON, and what is right but for one thing. No answer may be a server error; each message must be found again as a dead
+letter, parked, applied or a duplicate; then every process must run and be well, a good order must end, and the books must balance.
 
-  --messages N  how many requests
+  --requests N  how many HTTP requests (default 2000)
+  --messages N  how many messages (default 2000)
   --seed S      what they are; printed, so that a run can be repeated
 
 Exit code 0 when all of it holds, 1 when not, 2 for a wrong argument.`
@@ -22,16 +23,18 @@ async function main(): Promise<number> {
     console.log(usage)
     return 0
   }
-  const { messages, seed } = options
-  console.log(`seed ${seed}: repeat with \`pnpm fuzz --messages ${messages} --seed ${seed}\``)
+  const { requests, messages, seed } = options
+  const command = `pnpm fuzz --requests ${requests} --messages ${messages} --seed ${seed}`
+  console.log(`seed ${seed}: repeat with \`${command}\``)
   await prepareRun()
   const system = await startSystem(`fuzz-${process.pid}`)
   process.once('SIGINT', () => void system.stop().finally(() => process.exit(130)))
   try {
     const tell = (line: string): void => console.log(line)
-    const problems = await runFuzz(system, { messages, seed, tell })
+    const problems = await runFuzz(system, { requests, messages, seed, tell })
     for (const problem of problems) console.log(`\nWRONG: ${problem}`)
-    if (problems.length === 0) console.log('Everything was answered, and the books balance.')
+    if (problems.length === 0)
+      console.log('Everything was answered, nothing vanished, and the books balance.')
     return problems.length === 0 ? 0 : 1
   } finally {
     await system.stop()
@@ -41,6 +44,7 @@ async function main(): Promise<number> {
 
 interface Arguments {
   help: boolean
+  requests: number
   messages: number
   seed: number
 }
@@ -50,12 +54,14 @@ function readArguments(): Arguments | undefined {
     const { values } = parseArgs({
       options: {
         help: { type: 'boolean', short: 'h', default: false },
+        requests: { type: 'string', default: '2000' },
         messages: { type: 'string', default: '2000' },
         seed: { type: 'string' },
       },
     })
     return {
       help: values.help,
+      requests: wholeNumber('--requests', values.requests),
       messages: wholeNumber('--messages', values.messages),
       seed: values.seed === undefined ? randomInt(1, 2 ** 31) : wholeNumber('--seed', values.seed),
     }

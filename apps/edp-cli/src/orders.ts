@@ -42,7 +42,10 @@ const place = command({
       ['orchestrated', 'choreographed'],
       'who conducts it; default orchestrated',
     ),
-    priority: choice(['standard', 'express'], 'default standard'),
+    priority: choice(
+      ['standard', 'express'],
+      'default standard; express overtakes standard orders, orchestrated ones only',
+    ),
     key: text('KEY', 'the Idempotency-Key; made and shown when it is left out'),
     watch: flag('shows what happens until the order has ended'),
   },

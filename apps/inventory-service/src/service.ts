@@ -10,8 +10,8 @@ import { routes } from './http.ts'
 const name = 'inventory-service'
 // Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
 const inboxRetentionDays = 8
-// Two transactions at a time for each consumer, and room for HTTP, parked messages and the upkeep.
-const poolMax = 8
+// Two transactions at a time for each consumer and class of priority, and room for HTTP, parked messages and the upkeep.
+const poolMax = 10
 
 /** The service: a consumer for each broker, one HTTP server, one database. Tests build it with this too. */
 export async function createService(

@@ -69,16 +69,26 @@ const orderedLines = z
   })
 
 /** What a customer sends: never a price. */
-export const placeOrderBody = z.strictObject({
-  customerId,
-  currency,
-  lines: orderedLines,
-  paymentToken: printableText(200),
-  coordination: coordination
-    .default('orchestrated')
-    .describe('whether the orchestrator conducts the order, or the services by themselves'),
-  priority: priority.default('standard'),
-})
+export const placeOrderBody = z
+  .strictObject({
+    customerId,
+    currency,
+    lines: orderedLines,
+    paymentToken: printableText(200),
+    coordination: coordination
+      .default('orchestrated')
+      .describe('whether the orchestrator conducts the order, or the services by themselves'),
+    priority: priority
+      .default('standard')
+      .describe('express overtakes what is standard; only for orchestrated orders'),
+  })
+  .superRefine((order, context) => {
+    // A promise that nobody could keep: a Kafka partition is read in its order.
+    if (order.priority === 'express' && order.coordination === 'choreographed') {
+      const message = 'expected standard: only orchestrated orders can be express'
+      context.addIssue({ code: 'custom', path: ['priority'], message })
+    }
+  })
 export type PlaceOrderBody = z.infer<typeof placeOrderBody>
 
 /** An order as people see it. */

@@ -27,7 +27,7 @@ export const config = z.object({
     .default(2000)
     .describe('how long a statement waits for a lock, such as that of an Idempotency-Key'),
   POOL_MAX: positiveInteger
-    .default(8)
+    .default(10)
     .describe('database connections for writing, and for reading'),
 })
 export type Config = z.infer<typeof config>

@@ -167,8 +167,8 @@ function announce(
   { order, lines, started, request: { body, traceparent } }: Sellable,
   origin: { namespace: string; now: Date },
 ): ComposedMessage[] {
-  const { coordination } = order
-  const from = { source: serviceName, coordination, traceparent, ...origin }
+  const { coordination, priority } = order
+  const from = { source: serviceName, coordination, priority, traceparent, ...origin }
   const placed = enqueue(tx, [orderPlaced(order, lines, body.paymentToken)], from)
   const [cause] = placed
   if (started === null || cause === undefined) return [...placed]

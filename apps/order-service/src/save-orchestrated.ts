@@ -34,8 +34,9 @@ export function saveOrchestrated(
     decisions.filter((one) => one.orderChanged).map((one) => one.order),
   )
   const timeline = decisions.flatMap(({ happened, messages, order, traceparent }) => {
-    const origin = { source: serviceName, namespace, now, traceparent }
-    const composed = enqueue(tx, messages, { ...origin, coordination: 'orchestrated' })
+    const { coordination, priority } = order
+    const origin = { source: serviceName, namespace, now, traceparent, coordination, priority }
+    const composed = enqueue(tx, messages, origin)
     return [...happened, ...composed.map((one) => sent(one, now, detailOfSent(one, order)))]
   })
   insertTimeline(tx, timeline)

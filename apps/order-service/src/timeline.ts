@@ -53,17 +53,29 @@ export function sent(
   return { orderId: key, at, type, messageId: id, causationId, source: serviceName, detail }
 }
 
-/** What is shown of a message of our own: of a command which attempt of which step, of a fact why the order is given up. */
+/**
+ * What is shown of a message of our own: of a command which attempt of which step, of a fact why the order is given up, of both
+ * that they are express.
+ */
 export function detailOfSent(
-  { headers, transport }: ComposedMessage,
+  message: ComposedMessage,
   order: Order | undefined,
 ): TimelineDetail | null {
+  const { headers, transport } = message
+  const detail = commandOfSent(message) ?? reasonOf(order)
+  const priority = headers[`${headerPrefix[transport]}priority`]
+  return priority === undefined ? detail : { ...detail, priority }
+}
+
+function commandOfSent({ headers, transport }: ComposedMessage): TimelineDetail | undefined {
   const prefix = headerPrefix[transport]
   const step = headers[`${prefix}step`]
-  if (step !== undefined) {
-    const direction = headers[`${prefix}direction`]
-    return { step, direction, attempt: Number(headers[`${prefix}attempt`]) }
-  }
+  if (step === undefined) return undefined
+  const direction = headers[`${prefix}direction`]
+  return { step, direction, attempt: Number(headers[`${prefix}attempt`]) }
+}
+
+function reasonOf(order: Order | undefined): TimelineDetail | null {
   return order && 'cancelReason' in order ? { reason: order.cancelReason } : null
 }
 

@@ -52,6 +52,11 @@ describe('a bad order', () => {
     ['in another coordination', order({ coordination: 'improvised' }), ['body.coordination']],
     ['with an unknown priority', order({ priority: 'asap' }), ['body.priority']],
     [
+      'that is express where nothing can overtake',
+      order({ priority: 'express', coordination: 'choreographed' }),
+      ['body.priority'],
+    ],
+    [
       'with problems in many places',
       order({ customerId: null, lines: [cup, { sku: '', quantity: 'two' }], colour: 'red' }),
       ['body.customerId', 'body.lines.1.sku', 'body.lines.1.quantity', 'body.colour'],

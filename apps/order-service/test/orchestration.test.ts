@@ -61,6 +61,48 @@ describe('an orchestrated order', () => {
     expect(await world.expectReplayed()).toBe(1)
   })
 
+  test.each([
+    ['standard', ''],
+    ['express', '.express'],
+  ] as const)(
+    'that is %s sends all its commands one way, whatever makes it send them',
+    async (priority, suffix) => {
+      const orderId = await one.place(300_000, priority)
+      await one.due(orderId)
+      await one.handle(ok(orderId, 'reserve', 'do', { priority }))
+      await one.cancel(orderId)
+      await one.handle(ok(orderId, 'charge', 'undo', { priority }))
+      expect(await world.sentFor(orderId)).toEqual([
+        'order.placed',
+        'stock.reserve #1',
+        'stock.reserve #2',
+        'payment.capture #1',
+        'order.cancelling',
+        'payment.refund #1',
+        'stock.release #1',
+      ])
+      const [inventory, payment] = ['inventory', 'payment'].map(
+        (name) => `test.commands/test.${name}.commands${suffix}`,
+      )
+      expect(await world.queuesOf(orderId)).toEqual([
+        inventory,
+        inventory,
+        payment,
+        payment,
+        inventory,
+      ])
+      const [placed, reserve] = await world.timelineOf(orderId)
+      const shown = priority === 'express' ? { priority } : {}
+      expect(placed?.['detail'] ?? {}).toEqual(shown)
+      expect(reserve?.['detail']).toEqual({
+        step: 'reserve',
+        direction: 'do',
+        attempt: 1,
+        ...shown,
+      })
+    },
+  )
+
   test('that is refused is undone in reverse order, and cancelled at the end', async () => {
     const orderId = await one.place()
     await one.handle(ok(orderId, 'reserve', 'do'))

@@ -1,3 +1,4 @@
+import type { Priority } from '@edp/event-schemas'
 import { createPipeline, type Pipeline } from '@edp/messaging'
 import type { OutboxRow } from '@edp/outbox'
 import { createLogger, type Database, openDatabase } from '@edp/runtime'
@@ -22,7 +23,7 @@ const silent = createLogger('test', 'silent')
 
 /** A process of the orchestrator, without brokers: every interleaving can be made by hand. */
 export interface Orchestrator {
-  place(deadlineMs?: number): Promise<string>
+  place(deadlineMs?: number, priority?: Priority): Promise<string>
   handle(...replies: readonly OutboxRow[]): Promise<void>
   /** Makes the timer of a saga due, and runs the timers. */
   due(sagaId: string): Promise<number>
@@ -84,9 +85,9 @@ function orchestrator(owner: TestDatabase, database: Database, sagas: OrderSagas
   const timers = (): Promise<number> => decideDueSagas(options, 100)
   return {
     timers,
-    place: async (deadlineMs = 300_000) => {
+    place: async (deadlineMs = 300_000, priority = 'standard') => {
       const place = createPlaceOrder({ ...options, orderDeadlineMs: deadlineMs })
-      const body = placeOrderBody.parse({ ...cupAndPots, coordination: 'orchestrated' })
+      const body = placeOrderBody.parse({ ...cupAndPots, coordination: 'orchestrated', priority })
       const placed = await place({ idempotencyKey: newKey(), body, traceparent })
       if (placed.kind !== 'accepted') throw new Error(placed.kind)
       return placed.order.orderId
@@ -128,6 +129,14 @@ function views(owner: TestDatabase) {
         const name = String(type).replace(/\.v1$/, '')
         return typeof attempt === 'string' ? `${name} #${attempt}` : name
       })
+    },
+    /** Where its commands were sent, in order. */
+    queuesOf: async (id: string): Promise<string[]> => {
+      const rows = await owner.query(
+        `select destination from outbox where key = $1 and transport = 'rabbitmq' order by id`,
+        [id],
+      )
+      return rows.map(({ destination }) => String(destination))
     },
     /** The notes of its log, in order, each with whose input it was. */
     logOf: async (id: string): Promise<string[]> => {

@@ -55,7 +55,7 @@ test('copies within one group are one order: the first places it, the others get
 
 test('another order under the same key, within one group, is refused', async () => {
   const one = request()
-  const other = request({ key: one.idempotencyKey, body: { priority: 'express' } })
+  const other = request({ key: one.idempotencyKey, body: { paymentToken: 'tok_slow' } })
   const placed = await placeAll([one, other])
   expect(placed.map((result) => result.kind)).toEqual(['accepted', 'other-payload'])
 })

@@ -54,7 +54,7 @@ describe('an order', () => {
         'idempotency-key': newKey(),
         traceparent: `00-${trace}-b7ad6b7169203331-01`,
       },
-      body: JSON.stringify({ ...cupAndPots, priority: 'express' }),
+      body: JSON.stringify(cupAndPots),
     })
     const { orderId } = await json(response)
     const rows = await database.query(
@@ -74,7 +74,7 @@ describe('an order', () => {
             { sku: 'moka-pot', quantity: 2, unitPriceMinor: 3900 },
           ],
           payment: { amountMinor, currency: 'EUR', paymentRef: 'tok_ok' },
-          priority: 'express',
+          priority: 'standard',
         },
         headers: {
           ce_source: 'order-service',

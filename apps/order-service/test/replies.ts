@@ -5,6 +5,7 @@ import {
   type Outgoing,
   paymentCaptureRepliedV1,
   paymentRefundRepliedV1,
+  type Priority,
   stockReleaseRepliedV1,
   stockReserveRepliedV1,
 } from '@edp/event-schemas'
@@ -20,6 +21,8 @@ const { lines, currency } = cupAndPots
 export interface ReplyOptions {
   readonly attempt?: number
   readonly namespace?: string
+  /** That of the command, in the participants' answers. */
+  readonly priority?: Priority
 }
 
 type Step = 'reserve' | 'charge'
@@ -76,7 +79,7 @@ export function not(
 
 let rowIds = 0
 
-function rowOf(message: Outgoing, { namespace = 'test' }: ReplyOptions): OutboxRow {
+function rowOf(message: Outgoing, { namespace = 'test', priority }: ReplyOptions): OutboxRow {
   const contract: Contract = message.contract
   const { id: messageId, ...composed } = compose(message, {
     source: contract.name.startsWith('stock') ? 'inventory-service' : 'payment-service',
@@ -84,6 +87,7 @@ function rowOf(message: Outgoing, { namespace = 'test' }: ReplyOptions): OutboxR
     now: new Date(),
     coordination: 'orchestrated',
     causationId: 'a-command',
+    priority,
   })
   rowIds += 1
   return { id: rowIds, messageId, ...composed }

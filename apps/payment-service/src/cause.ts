@@ -5,8 +5,8 @@ import type { Cause } from './domain/payment.ts'
 
 /** What a payment keeps of the message that its work comes from. */
 export function causeOf(envelope: Envelope): Cause {
-  const { id: messageId, coordination, traceparent, attempt } = envelope
-  return { messageId, coordination, traceparent, attempt }
+  const { id: messageId, coordination, traceparent, attempt, priority = 'standard' } = envelope
+  return { messageId, coordination, traceparent, attempt, priority }
 }
 
 /** The command that the work comes from, to be answered when it ends; undefined when it comes from an event. */
@@ -23,6 +23,7 @@ export function originOf(
   cause: Cause,
   sender: Pick<Origin, 'source' | 'namespace' | 'now'>,
 ): Origin {
-  const { messageId: causationId, coordination, traceparent } = cause
-  return { ...sender, causationId, coordination, ...(traceparent !== undefined && { traceparent }) }
+  const { messageId: causationId, coordination, traceparent, priority } = cause
+  const trace = traceparent === undefined ? {} : { traceparent }
+  return { ...sender, causationId, coordination, priority, ...trace }
 }

@@ -55,7 +55,8 @@ function command<Body>(contract: Contract<Body>, body: Body, headers: object) {
 }
 
 function causeOf(id: string, attempt: number): Cause {
-  return { messageId: id, coordination: 'orchestrated', traceparent: undefined, attempt }
+  const traceparent = undefined
+  return { messageId: id, coordination: 'orchestrated', traceparent, attempt, priority: 'standard' }
 }
 
 describe('payment.capture', () => {

@@ -2,6 +2,7 @@ import { type Component, faultPoint, histogram, type Logger } from '@edp/runtime
 import type { Circuit } from './circuit.ts'
 import { callFor, type ChargeAnswer, type Payment, type VoidAnswer } from './domain/payment.ts'
 import type { Gateway, Unreachable } from './gateway.ts'
+import { WaitingCalls } from './waiting-calls.ts'
 
 /** What the gateway said about a payment. */
 export type GatewayAnswer = { readonly orderId: string } & (
@@ -36,7 +37,7 @@ export class GatewayCalls implements Component {
   readonly #logger: Logger
   readonly #callsMax: number
   readonly #inHandMax: number
-  readonly #waiting: Call[] = []
+  readonly #waiting = new WaitingCalls<Call>()
   /** Waiting, running or being recorded: what is claimed again meanwhile is not called twice. */
   readonly #inHand = new Set<string>()
   #running = 0
@@ -50,7 +51,7 @@ export class GatewayCalls implements Component {
     record: Record
     logger: Logger
     callsMax: number
-    /** Beyond these a payment is left to the database, where it is found when its lease is over. */
+    /** Beyond these, twice as many for express ones, a payment is left to the database, where it is found when its lease is over. */
     inHandMax: number
   }) {
     this.#gateway = options.gateway
@@ -67,7 +68,7 @@ export class GatewayCalls implements Component {
   async stop(): Promise<void> {
     this.#stopping = true
     clearTimeout(this.#wakeUp)
-    for (const call of this.#waiting.splice(0)) this.#inHand.delete(call.key)
+    for (const call of this.#waiting.clear()) this.#inHand.delete(call.key)
     if (this.#inHand.size === 0) return
     this.#idle ??= Promise.withResolvers<void>()
     await this.#idle.promise
@@ -87,23 +88,28 @@ export class GatewayCalls implements Component {
   submit(payments: readonly Payment[]): void {
     for (const payment of payments) {
       const kind = callFor(payment)
-      if (kind === undefined || this.#stopping || this.#inHand.size >= this.#inHandMax) continue
+      if (kind === undefined || this.#stopping || this.#isFullFor(payment)) continue
       // Not by order alone: the void of a charge that hangs must not wait for it.
       const key = `${payment.orderId}/${kind}`
       if (this.#inHand.has(key)) continue
       this.#inHand.add(key)
-      this.#waiting.push({ key, kind, payment })
+      this.#waiting.push({ key, kind, payment }, payment.cause.priority)
     }
     this.#pump()
   }
 
+  #isFullFor({ cause }: Payment): boolean {
+    const max = cause.priority === 'express' ? 2 * this.#inHandMax : this.#inHandMax
+    return this.#inHand.size >= max
+  }
+
   #pump(): void {
     const now = Date.now()
-    while (this.#waiting.length > 0 && this.#running < this.#circuit.allowed(this.#callsMax, now)) {
-      const call = this.#waiting.shift()
+    while (this.#waiting.size > 0 && this.#running < this.#circuit.allowed(this.#callsMax, now)) {
+      const call = this.#waiting.take()
       if (call) void this.#run(call)
     }
-    if (this.#waiting.length > 0 && this.#circuit.isOpen) this.#pumpLater(now)
+    if (this.#waiting.size > 0 && this.#circuit.isOpen) this.#pumpLater(now)
   }
 
   #pumpLater(now: number): void {
@@ -121,7 +127,7 @@ export class GatewayCalls implements Component {
       })
       if (answer === undefined && !this.#stopping) {
         // Nothing was sent, so it waits here for the gateway, as the next to try.
-        this.#waiting.unshift(call)
+        this.#waiting.putBack(call, call.payment.cause.priority)
         this.#pump()
         return
       }

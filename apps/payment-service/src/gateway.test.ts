@@ -10,6 +10,7 @@ const cause = {
   coordination: 'choreographed',
   traceparent: undefined,
   attempt: undefined,
+  priority: 'standard',
 } as const
 const terms = { orderId: 'order-1', amountMinor: 1299, currency: 'EUR', paymentRef: 'tok_ok' }
 const payment = request({ ...terms, cause })

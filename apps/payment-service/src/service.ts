@@ -11,8 +11,9 @@ import { refundDueWork } from './retry-refund.ts'
 
 // Kafka keeps a message for 7 days; a day more, so that none outlives what is known of it.
 const inboxRetentionDays = 8
-// Two transactions at a time for each consumer, one for the answers of the gateway, and room for due work, parked messages and the upkeep.
-const poolMax = 10
+// Two transactions at a time for each consumer and class of priority, two for the answers of the gateway, and room for due work, parked
+// messages and the upkeep.
+const poolMax = 13
 
 /** The service: a consumer for each broker, one HTTP server, one database, the gateway. Tests build it with this too. */
 export async function createService(

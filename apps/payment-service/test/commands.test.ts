@@ -1,3 +1,11 @@
+import { randomUUID } from 'node:crypto'
+import {
+  addressedTo,
+  compose,
+  type ComposedMessage,
+  messageRedriveV1,
+  outgoing,
+} from '@edp/event-schemas'
 import { waitFor } from '@edp/testkit'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
@@ -51,6 +59,19 @@ function replyBody(direction: 'do' | 'undo', attempt: number, answer: object): o
   return { sagaId: orderId, step: 'charge', direction, attempt, ...answer }
 }
 
+/** A redrive of a capture that could not be read, with the body that it should have had. */
+function redriveOf({ id: messageId, payload: body }: ComposedMessage): ComposedMessage {
+  const target = { consumer: 'payment-service.rabbitmq', messageId }
+  const command = { ...target, redriveId: randomUUID(), by: 'ada', body, message: null }
+  const contract = addressedTo(messageRedriveV1, 'payment-service')
+  return compose(outgoing(contract, messageId, command), {
+    source: 'dlq-alerter',
+    namespace: 'test',
+    now: new Date(),
+    coordination: 'choreographed',
+  })
+}
+
 describe('payment.capture', () => {
   test('is charged once, told to everybody, and answered', async () => {
     const command = capture(orderId, 'tok_ok', 1)
@@ -75,6 +96,22 @@ describe('payment.capture', () => {
       cloudEvents_attempt: '1',
       cloudEvents_traceparent: command.headers['cloudEvents_traceparent'],
     })
+  })
+
+  test('of an express order is answered on the express way, also by the process that finds it when the first one died', async () => {
+    await world.deliverOnly(capture(orderId, 'tok_ok', 1, 'express'))
+    const events = await world.untilSent(orderId, captureReplied)
+    expect(events.map(({ type, destination }) => [type, destination])).toEqual([
+      ['payment.captured.v1', expect.stringMatching(/payment\.events$/)],
+      [captureReplied, expect.stringMatching(/order\.saga-replies\.express$/)],
+    ])
+    expect(
+      events.map(({ headers }) => headers['ce_priority'] ?? headers['cloudEvents_priority']),
+    ).toEqual(['express', 'express'])
+    const standard = newOrderId()
+    await work.deliver(capture(standard, 'tok_ok'))
+    const reply = (await world.untilSent(standard, captureReplied)).at(-1)
+    expect(reply?.destination).toMatch(/order\.saga-replies$/)
   })
 
   test('that is declined is told and answered with the code', async () => {
@@ -139,6 +176,34 @@ describe('payment.refund', () => {
       ['payment.refunded.v1', { orderId, ...result }],
       [refundReplied, replyBody('undo', 1, { outcome: 'ok', result })],
       [captureReplied, replyBody('do', 1, { outcome: 'refused', reason: 'cancelled' })],
+    ])
+    expect(await world.charge(orderId)).toBeUndefined()
+  })
+
+  test('while its capture is dead leaves a tombstone, which the corrected capture meets when it is redriven', async () => {
+    const dead = capture(orderId, 'tok_ok')
+    await work.deliver({ ...dead, payload: '{' })
+    expect(await world.said(dead.id)).toMatchObject([
+      { type: 'message.dead-lettered.v1', body: { reason: 'poison' } },
+    ])
+    await work.deliver(refund(orderId))
+    await work.command(redriveOf(dead))
+    const said = await waitFor(() => world.said(dead.id), {
+      message: 'the letter is resolved',
+      timeoutMs: 20_000,
+      until: (facts) => facts.length >= 2,
+    })
+    expect(said[1]).toMatchObject({
+      type: 'message.resolved.v1',
+      body: { outcome: 'applied' },
+    })
+    expect(types(await world.sent(orderId))).toEqual([
+      'payment.refunded.v1',
+      refundReplied,
+      captureReplied,
+    ])
+    expect(bodies(await world.sent(orderId), captureReplied)).toEqual([
+      replyBody('do', 1, { outcome: 'refused', reason: 'cancelled' }),
     ])
     expect(await world.charge(orderId)).toBeUndefined()
   })

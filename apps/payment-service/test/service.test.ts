@@ -180,6 +180,40 @@ describe('the service as a process', () => {
     ])
   })
 
+  test('has a failed refund tried again by a person, and nothing else', async () => {
+    const [failing, captured] = [newOrderId(), newOrderId()]
+    const retry = (orderId: string, body: unknown = { by: 'ada', why: 'the card is back' }) =>
+      fetch(`${service.url}/payments/${orderId}/retry`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      })
+    await publish(reserved(failing, 'tok_refund_fails'), reserved(captured, 'tok_ok'))
+    for (const orderId of [failing, captured]) {
+      await world.untilSent(orderId, 'payment.captured.v1')
+    }
+    await publish(cancelling(failing))
+    await waitFor(() => world.said(failing), {
+      message: 'its letter',
+      until: (said) => said.length > 0,
+    })
+    const answers = [await retry(newOrderId()), await retry(captured), await retry(failing, {})]
+    const problems = await Promise.all(answers.map((answer) => answer.json()))
+    expect(answers.map(({ status }) => status)).toEqual([404, 409, 400])
+    expect(problems).toMatchObject([
+      { type: 'urn:problem:unknown-payment' },
+      { type: 'urn:problem:nothing-failed' },
+      {},
+    ])
+    expect(answers[0]?.headers.get('content-type')).toContain('application/problem+json')
+    await world.gateway(`/charges/${encodeURIComponent(`${failing}/charge/do`)}/repair`, 'POST')
+    const retried = await retry(failing)
+    // It may have healed by itself in this moment.
+    expect([202, 409]).toContain(retried.status)
+    await world.untilSent(failing, 'payment.refunded.v1')
+    expect((await world.said(failing)).at(-1)?.body).toMatchObject({ outcome: 'applied' })
+  })
+
   test('is ready without its gateway and says so', async () => {
     await world.sandbox.end('SIGKILL')
     await publish(reserved(newOrderId(), 'tok_ok'))

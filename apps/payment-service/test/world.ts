@@ -12,6 +12,7 @@ import {
   outgoing,
   paymentCaptureV1,
   paymentRefundV1,
+  type Priority,
   stockReservedV1,
 } from '@edp/event-schemas'
 import {
@@ -41,7 +42,12 @@ export const amountMinor = 1299
 const logger = createLogger('test', process.env['LOG_LEVEL'] ?? 'silent')
 
 /** An event that the service has put into its outbox. */
-export type Sent = { type: string; body: Record<string, unknown>; headers: Record<string, string> }
+export type Sent = {
+  type: string
+  body: Record<string, unknown>
+  headers: Record<string, string>
+  destination: string
+}
 export type PaymentRow = Record<string, unknown>
 
 /** A part of the service in this process: what it takes in is given to it by the test. */
@@ -114,7 +120,7 @@ export async function createWorld(slowMs = 400): Promise<World> {
 
   const outboxOf = async (key: string, aboutLetters: boolean): Promise<Sent[]> => {
     const rows = await db.query(
-      `select type, payload, headers from outbox where key = $1 and type like 'message.%' = $2
+      `select type, payload, headers, destination from outbox where key = $1 and type like 'message.%' = $2
        order by id`,
       [key, aboutLetters],
     )
@@ -122,6 +128,7 @@ export async function createWorld(slowMs = 400): Promise<World> {
       type: String(row['type']),
       body: row['payload'] as Sent['body'],
       headers: row['headers'] as Sent['headers'],
+      destination: String(row['destination']),
     }))
   }
 
@@ -254,11 +261,17 @@ export function cancelling(
 }
 
 /** An attempt of `payment.capture` for an order; each call is a new message. */
-export function capture(orderId: string, token: string, attempt = 1): ComposedMessage {
+export function capture(
+  orderId: string,
+  token: string,
+  attempt = 1,
+  priority?: Priority,
+): ComposedMessage {
   const payment = { amountMinor, currency: 'EUR', paymentRef: token }
   return message(
     outgoing(paymentCaptureV1, orderId, { orderId, payment }, command(orderId, 'do', attempt)),
     'order-service',
+    priority,
   )
 }
 
@@ -275,7 +288,7 @@ function command(sagaid: string, direction: 'do' | 'undo', attempt: number): Com
   return { sagaid, step: 'charge', direction, attempt }
 }
 
-function message(content: Outgoing, source: string): ComposedMessage {
+function message(content: Outgoing, source: string, priority?: Priority): ComposedMessage {
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
   return compose(content, {
     source,
@@ -283,6 +296,7 @@ function message(content: Outgoing, source: string): ComposedMessage {
     now: new Date(),
     coordination: content.command ? 'orchestrated' : 'choreographed',
     traceparent,
+    priority,
   })
 }
 

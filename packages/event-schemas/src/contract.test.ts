@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { compose, defineContract, outgoing, qualify, readBody, upcast } from './contract.ts'
+import {
+  compose,
+  type Contract,
+  defineContract,
+  outgoing,
+  qualify,
+  readBody,
+  upcast,
+} from './contract.ts'
 import { parseType } from './envelope.ts'
 import { fromHeaders } from './headers.ts'
 import { orderPlacedV1 } from './order-events.ts'
@@ -149,6 +157,38 @@ describe('composing a message', () => {
     expect(fromHeaders('rabbitmq', composed.headers)).toMatchObject({
       ok: true,
       envelope: { ...command, coordination: 'orchestrated' },
+    })
+  })
+
+  describe('of an express order', () => {
+    const queue = { transport: 'rabbitmq', exchange: 'commands', routingKey: 'work' } as const
+    const type = 'work.do.v1'
+    const express = { ...queue, express: 'work.express' }
+    const doWork = defineContract({ type, destination: express, body: z.object({}) })
+    const composed = (contract: Contract, priority?: 'standard' | 'express') =>
+      compose(outgoing(contract, 'order-1', {}), { ...origin, priority })
+
+    test('sends it to the queue of its class, and says so for those that answer', () => {
+      const message = composed(doWork, 'express')
+      expect(message.destination).toBe('ns.commands/ns.work.express')
+      expect(fromHeaders('rabbitmq', message.headers)).toMatchObject({
+        envelope: { priority: 'express' },
+      })
+    })
+
+    test('leaves standard ones as they were before there were two', () => {
+      const before = composed(doWork)
+      const standard = composed(doWork, 'standard')
+      expect([before.destination, standard.destination]).toEqual(
+        Array(2).fill('ns.commands/ns.work'),
+      )
+      expect(Object.keys(standard.headers)).toEqual(Object.keys(before.headers))
+      expect(Object.keys(before.headers).join()).not.toContain('priority')
+    })
+
+    test('sends it the one way that there is where there are no classes', () => {
+      const plain = defineContract({ type, destination: queue, body: z.object({}) })
+      expect(composed(plain, 'express').destination).toBe('ns.commands/ns.work')
     })
   })
 

@@ -6,12 +6,21 @@ import {
   newMessageId,
   parseType,
 } from './envelope.ts'
+import type { Priority } from './fields.ts'
 import { toHeaders, type Transport } from './headers.ts'
 
-/** Where messages of a contract go: a Kafka topic, or a RabbitMQ exchange with a routing key. No namespace. */
+/**
+ * Where messages of a contract go: a Kafka topic, or a RabbitMQ exchange with a routing key. No namespace. `express` is the
+ * routing key of the express ones, where the contract has such a class: they go to a queue of their own.
+ */
 export type Destination =
   | { readonly transport: 'kafka'; readonly topic: string }
-  | { readonly transport: 'rabbitmq'; readonly exchange: string; readonly routingKey: string }
+  | {
+      readonly transport: 'rabbitmq'
+      readonly exchange: string
+      readonly routingKey: string
+      readonly express?: string
+    }
 
 /**
  * A message type in one version: its schema and where it goes. `previous` names the version before it
@@ -128,6 +137,8 @@ export interface Origin {
   readonly coordination: Coordination
   readonly causationId?: string
   readonly traceparent?: string
+  /** Of the order that the message is about; default standard. An answer has that of its question. */
+  readonly priority?: Priority | undefined
 }
 
 /** A message ready for the outbox: everything that the broker gets is in it. */
@@ -161,17 +172,25 @@ export function compose(message: Outgoing, origin: Origin): ComposedMessage {
     traceparent: origin.traceparent,
     coordination: origin.coordination,
     ...message.command,
+    priority: origin.priority === 'express' ? 'express' : undefined,
   }
   const { transport } = contract.destination
   return {
     id: attributes.id,
     transport,
-    destination: qualify(contract.destination, origin.namespace),
+    destination: qualify(ofClass(contract.destination, origin.priority), origin.namespace),
     key: subject,
     type: contract.type,
     payload: JSON.stringify(body),
     headers: toHeaders(transport, attributes),
   }
+}
+
+/** The same exchange with the routing key of the priority, where there is one. */
+function ofClass(destination: Destination, priority: Priority | undefined): Destination {
+  if (priority !== 'express' || destination.transport === 'kafka') return destination
+  const { express } = destination
+  return express === undefined ? destination : { ...destination, routingKey: express }
 }
 
 let lastTime = { ms: 0, iso: new Date(0).toISOString() }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { JsonSchema } from './compatibility.ts'
-import type { Contract } from './contract.ts'
+import type { Contract, Destination } from './contract.ts'
 import { envelope } from './envelope.ts'
 import { headerOf, type Transport } from './headers.ts'
 import { topics } from './topology.ts'
@@ -50,21 +50,27 @@ function channelsOf(contracts: readonly Contract[]): Record<string, object> {
   const messages = new Map<string, Record<string, object>>()
   const channels: Record<string, object> = {}
   for (const { type, destination } of contracts) {
-    const isKafka = destination.transport === 'kafka'
-    const name = isKafka ? destination.topic : destination.routingKey
-    const ofChannel = messages.get(name) ?? {}
-    ofChannel[type] = { $ref: `#/components/messages/${type}` }
-    messages.set(name, ofChannel)
-    channels[name] = {
-      address: `{namespace}.${name}`,
-      parameters: {
-        namespace: { default: 'edp', description: 'lets tests and deployments share a broker' },
-      },
-      messages: ofChannel,
-      bindings: isKafka ? kafkaBinding(name) : amqpBinding(name),
+    for (const name of namesOf(destination)) {
+      const ofChannel = messages.get(name) ?? {}
+      ofChannel[type] = { $ref: `#/components/messages/${type}` }
+      messages.set(name, ofChannel)
+      channels[name] = {
+        address: `{namespace}.${name}`,
+        parameters: {
+          namespace: { default: 'edp', description: 'lets tests and deployments share a broker' },
+        },
+        messages: ofChannel,
+        bindings: destination.transport === 'kafka' ? kafkaBinding(name) : amqpBinding(name),
+      }
     }
   }
   return channels
+}
+
+function namesOf(destination: Destination): string[] {
+  if (destination.transport === 'kafka') return [destination.topic]
+  const { routingKey, express } = destination
+  return express === undefined ? [routingKey] : [routingKey, express]
 }
 
 function kafkaBinding(name: string): object {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { priority } from './fields.ts'
 import { newId } from './new-id.ts'
 
 /** Which style of saga a message belongs to. A handler of one style ignores the messages of the other. */
@@ -30,6 +31,8 @@ export const envelope = z.object({
   step: z.string().min(1).optional(),
   direction: direction.optional(),
   attempt: z.coerce.number().int().positive().optional(),
+  /** Of the order that it is about; absent is `standard`, as in every message from before there were two. */
+  priority: priority.optional(),
 })
 export type Envelope = z.infer<typeof envelope>
 

@@ -28,5 +28,6 @@ export const cancelReason = z.enum([
 ])
 export type CancelReason = z.infer<typeof cancelReason>
 
+/** Express commands and replies have queues of their own, which no standard one delays. */
 export const priority = z.enum(['standard', 'express'])
 export type Priority = z.infer<typeof priority>

@@ -127,6 +127,7 @@ export {
 export {
   deadLetterQueue,
   deadLetterQueueArguments,
+  isExpress,
   type Queue,
   type QueueArguments,
   queues,

@@ -8,7 +8,7 @@ import { bodySchema, documents, schemaFile } from './documents.ts'
 import { redriveServices } from './dead-letters.ts'
 import { fromHeaders } from './headers.ts'
 import * as all from './index.ts'
-import { queues } from './topology.ts'
+import { isExpress, queues } from './topology.ts'
 
 const generated = new URL('../generated/', import.meta.url)
 const golden = new URL('../golden/', import.meta.url)
@@ -64,14 +64,24 @@ test('every command and reply goes to a queue that is declared, by the exchange 
   const declared = new Set(queues.map(({ exchange, name }) => `${exchange}/${name}`))
   const used = contracts.flatMap(({ destination }) =>
     destination.transport === 'rabbitmq'
-      ? redriveServices.map(
-          (service) =>
-            `${destination.exchange}/${destination.routingKey.replace('{service}', service)}`,
+      ? [destination.routingKey, destination.express ?? destination.routingKey].flatMap((key) =>
+          redriveServices.map(
+            (service) => `${destination.exchange}/${key.replace('{service}', service)}`,
+          ),
         )
       : [],
   )
   expect(used.length).toBeGreaterThan(0)
   expect(used.filter((destination) => !declared.has(destination))).toEqual([])
+})
+
+test('every command and reply of a saga has an express class, which its name tells from the standard one', () => {
+  const classes = contracts.flatMap(({ destination }) => {
+    if (destination.transport === 'kafka' || destination.exchange === 'redrive') return []
+    const { routingKey, express = 'none' } = destination
+    return [[isExpress(routingKey), isExpress(express)]]
+  })
+  expect(classes).toEqual(Array.from({ length: 8 }, () => [false, true]))
 })
 
 test('every reference of the AsyncAPI document leads somewhere', () => {

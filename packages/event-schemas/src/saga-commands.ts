@@ -3,17 +3,20 @@ import { type BodyOf, defineContract } from './contract.ts'
 import { currency, line, orderId, payment } from './fields.ts'
 
 // Commands of an orchestrated saga. Which saga, step, direction and attempt they belong to is in their headers; the saga's
-// id is the order's. Every attempt is a new message with an id of its own.
+// id is the order's. Every attempt is a new message with an id of its own. A saga's priority never changes, so all of its commands
+// to a participant go through one queue.
 
 const toInventory = {
   transport: 'rabbitmq',
   exchange: 'commands',
   routingKey: 'inventory.commands',
+  express: 'inventory.commands.express',
 } as const
 const toPayment = {
   transport: 'rabbitmq',
   exchange: 'commands',
   routingKey: 'payment.commands',
+  express: 'payment.commands.express',
 } as const
 
 /**

@@ -7,6 +7,7 @@ const destination = {
   transport: 'rabbitmq',
   exchange: 'replies',
   routingKey: 'order.saga-replies',
+  express: 'order.saga-replies.express',
 } as const
 
 /**

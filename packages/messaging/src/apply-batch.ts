@@ -4,7 +4,7 @@ import { enqueue } from '@edp/outbox'
 import { faultPoint, type Tx } from '@edp/runtime'
 import { BatchRows, mergeKeys } from './batch-rows.ts'
 import type { AllChanged, BoundMessage, Consumer, Tables } from './handler.ts'
-import { nothingParked, park, type ParkedCounts, sortOut } from './park.ts'
+import { heldKeys, nothingParked, park, type ParkedCounts, sortOut } from './park.ts'
 import type { TakenMessage } from './read-message.ts'
 
 /** Whose messages they are, and what goes into what they send. */
@@ -29,13 +29,17 @@ export async function applyBatch<T extends Tables>(
   options: ApplyOptions<T>,
   messages: readonly TakenMessage<T>[],
 ): Promise<BatchResult<T>> {
-  const fresh = await claimFresh(options.consumer.name, tx, messages)
+  // Sent at once and run in this order: what the claim has waited for is committed when the keys are read.
+  const [fresh, held] = await Promise.all([
+    claimFresh(options.consumer.name, tx, messages),
+    heldKeys(tx, options.consumer, messages),
+  ])
   const duplicate = messages.length - fresh.length
   if (fresh.length === 0) {
     return { applied: 0, duplicate, parked: nothingParked, changed: undefined }
   }
   const parkOptions = { consumer: options.consumer, sender: options }
-  const { toHandle, toPark } = await sortOut(tx, parkOptions, fresh)
+  const { toHandle, toPark } = sortOut(fresh, held)
   const parked = await park(tx, parkOptions, toPark)
   const changed = await applyMessages(tx, options, boundOf(toHandle))
   await faultPoint('pipeline.before-commit')
@@ -72,6 +76,7 @@ function originOf<O extends object>(cause: Envelope, origin: O) {
     coordination: cause.coordination,
     causationId: cause.id,
     ...(cause.traceparent !== undefined && { traceparent: cause.traceparent }),
+    priority: cause.priority,
   }
 }
 

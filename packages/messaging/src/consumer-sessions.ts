@@ -16,6 +16,8 @@ export interface ConsumerSession {
 }
 
 export interface ConsumerSessionsOptions extends ConsumerOptions {
+  /** What its health is called; default the consumer's name. */
+  name?: string
   openSession(lane: BatchLane): ConsumerSession
   /** Whether an error goes away by itself. */
   isOutage(error: unknown): boolean
@@ -28,7 +30,7 @@ const reconnectBackoff = { baseMs: 200, capMs: 5000 }
 /** Makes the component of a consumer, which reports to the health of its process. */
 export function createConsumerSessions(options: ConsumerSessionsOptions): Component {
   const sessions = new ConsumerSessions(options)
-  options.health.register(options.consumer.name, () => sessions.report())
+  options.health.register(sessions.name, () => sessions.report())
   return sessions
 }
 
@@ -47,7 +49,7 @@ class ConsumerSessions implements Component {
   #outage: unknown
 
   constructor(options: ConsumerSessionsOptions) {
-    this.name = options.consumer.name
+    this.name = options.name ?? options.consumer.name
     this.#options = options
   }
 

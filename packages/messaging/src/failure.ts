@@ -19,7 +19,16 @@ export interface Failure {
 export const unreadableReasons = ['poison', 'unknown-type', 'unknown-version', 'too-old'] as const
 export type UnreadableReason = (typeof unreadableReasons)[number]
 
+/** Codes that are the reason themselves. */
+const reasons: readonly DeadLetterReason[] = [...unreadableReasons, 'process-killed']
+
 const messageBytesMax = 4096
+
+/** The failure of a message over which processes died. */
+export function processKilled(kills: number): AppError {
+  const message = `${kills} processes were killed while they handled it alone`
+  return new AppError('process-killed', message, { retry: 'permanent' })
+}
 
 /** Reads anything that was thrown. Its texts can be stored as they are. */
 export function failureOf(error: unknown): Failure {
@@ -27,8 +36,7 @@ export function failureOf(error: unknown): Failure {
   const isAppError = error instanceof AppError
   return {
     class: failureClass,
-    reason:
-      (isAppError && unreadableReasons.find((reason) => reason === error.code)) || 'permanent',
+    reason: (isAppError && reasons.find((reason) => reason === error.code)) || 'permanent',
     code: storableText(codeOf(error)),
     message: storableText(firstBytes(messageOf(error), messageBytesMax)),
     stack: stackOf(error),

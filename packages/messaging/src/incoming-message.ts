@@ -23,9 +23,3 @@ export function attributeOf(
 export function subjectOf(message: IncomingMessage): string | undefined {
   return attributeOf(message, 'subject') || undefined
 }
-
-/** The queue or the partition that a message came from: `edp.order.events/3`. */
-export function sourceOf({ position }: Pick<IncomingMessage, 'position'>): string {
-  const at = position.indexOf('@')
-  return at < 0 ? position : position.slice(0, at)
-}

@@ -1,10 +1,11 @@
 import type { Transport } from '@edp/event-schemas'
 import type { Component, Database, Health, Logger, Loop } from '@edp/runtime'
+import { ConsumerRuns, type ConsumerRunsOptions } from './consumer-runs.ts'
 import type { Consumer, Tables } from './handler.ts'
 import { createParkedMetrics } from './parked-metrics.ts'
 import { createParkedWorker } from './parked-worker.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
-import { createRedriveConsumer, type RedriveTarget } from './redrive.ts'
+import { createRedriveConsumer, redriveConsumerName, type RedriveTarget } from './redrive.ts'
 import type { DueWork } from './redrive-rows.ts'
 import type { Subscription } from './subscription.ts'
 
@@ -23,6 +24,8 @@ export interface IntakeOptions<T extends Tables> {
   now?: () => Date
   /** How often parked messages are looked at; default 1 s. */
   parkedPollIntervalMs?: number
+  /** How processes find out that one was killed, and for how long they are cautious then. */
+  runs?: Pick<ConsumerRunsOptions, 'heartbeatIntervalMs' | 'staleAfterMs' | 'cautionMs'>
 }
 
 /** A consumer with its pipeline, for the broker that feeds it. */
@@ -48,7 +51,9 @@ export interface Intake<T extends Tables> {
 export function createIntake<T extends Tables>(options: IntakeOptions<T>): Intake<T> {
   const { service, consumers, dueWork = [], database, logger, inboxRetentionDays } = options
   const { now = () => new Date(), parkedPollIntervalMs: pollIntervalMs = 1000 } = options
-  const parts = { ...options, source: service, pollIntervalMs, now }
+  const names = [...consumers.map(({ name }) => name), redriveConsumerName(service)]
+  const runs = new ConsumerRuns({ ...options.runs, consumers: names, database, logger })
+  const parts = { ...options, source: service, pollIntervalMs, now, runs }
   const loops = new Map<string, Loop>()
   const fedBy = <U extends Tables>(consumer: Consumer<U>): Fed => {
     const worker = createParkedWorker({ ...parts, consumer })
@@ -69,7 +74,7 @@ export function createIntake<T extends Tables>(options: IntakeOptions<T>): Intak
     const afterCommit = (): void => loops.get(consumer.name)?.poke()
     targets.set(consumer.name, { transport: transportOf(consumer), afterCommit })
   }
-  const metrics = createParkedMetrics({ consumers: [...targets.keys()], database, logger })
+  const metrics = createParkedMetrics({ consumers: names, database, logger })
   return {
     of: (consumer) => {
       const one = fed.get(consumer.name)
@@ -77,7 +82,8 @@ export function createIntake<T extends Tables>(options: IntakeOptions<T>): Intak
       return one
     },
     redrive,
-    components: [metrics, ...loops.values()],
+    // The runs first, to end last: until then nobody may think that it was killed.
+    components: [runs, metrics, ...loops.values()],
   }
 }
 

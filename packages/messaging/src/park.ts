@@ -37,32 +37,11 @@ export interface SortedOut<M> {
 }
 
 /**
- * Which messages can be handled: not those that failed already, nor, where the order of a key is needed, what comes behind a parked
- * message. It asks the database only for the latter, so other consumers pay nothing. The messages are claimed: whoever parked an
- * earlier one of a key has committed, since it held the claim of that one too.
+ * The keys of messages that a parked message holds, where the order of a key is needed. It asks the database only then, so other
+ * consumers pay nothing. To be sent behind the claim of the messages: whoever parked an earlier one of a key has committed by then,
+ * since it held the claim of that one too.
  */
-export async function sortOut<M extends Parking>(
-  tx: Tx,
-  { consumer }: ParkOptions,
-  messages: readonly M[],
-): Promise<SortedOut<M>> {
-  const held = await heldKeys(tx, consumer, messages)
-  const toHandle: M[] = []
-  const toPark: (Parking | M)[] = []
-  for (const message of messages) {
-    const key = held && message.key !== undefined ? storedKey(message.key) : undefined
-    const isHeld = key !== undefined && held?.has(key) === true
-    if (message.failure === undefined && !isHeld) {
-      toHandle.push(message)
-      continue
-    }
-    toPark.push(message)
-    if (key !== undefined) held?.add(key)
-  }
-  return { toHandle, toPark }
-}
-
-async function heldKeys(
+export async function heldKeys(
   tx: Tx,
   { name, retry }: ParkOptions['consumer'],
   messages: readonly Parking[],
@@ -71,6 +50,30 @@ async function heldKeys(
   const keys = new Set<string>()
   for (const { key } of messages) if (key !== undefined) keys.add(storedKey(key))
   return readHeldKeys(tx, name, [...keys])
+}
+
+/**
+ * Pure: which messages can be handled. Not those that failed already, nor what comes behind a parked message of its key; `held` is
+ * undefined where the order of a key is not needed.
+ */
+export function sortOut<M extends Parking>(
+  messages: readonly M[],
+  held: ReadonlySet<string> | undefined,
+): SortedOut<M> {
+  const heldNow = held && new Set(held)
+  const toHandle: M[] = []
+  const toPark: (Parking | M)[] = []
+  for (const message of messages) {
+    const key = heldNow && message.key !== undefined ? storedKey(message.key) : undefined
+    const isHeld = key !== undefined && heldNow?.has(key) === true
+    if (message.failure === undefined && !isHeld) {
+      toHandle.push(message)
+      continue
+    }
+    toPark.push(message)
+    if (key !== undefined) heldNow?.add(key)
+  }
+  return { toHandle, toPark }
 }
 
 /**

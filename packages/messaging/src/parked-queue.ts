@@ -20,13 +20,20 @@ export interface DueMessage {
   readonly redriveId: string | null
 }
 
-const idRow = z.object({ message_id: z.string() })
+const listRow = z.object({ message_id: z.string(), reason: z.string().nullable() })
+
+/** A parked message whose time has come. */
+export interface ListedMessage {
+  readonly messageId: string
+  /** What it failed with, the last time. */
+  readonly reason: string | null
+}
 
 // What waits is looked at too: it may be first by now, and under `skip` it is only left from another policy.
 const listDue = statement(
   'parked_list_due',
-  idRow,
-  `select message_id from parked_message
+  listRow,
+  `select message_id, reason from parked_message
    where consumer = $1 and status <> 'dead' and next_attempt_at <= now()
    order by next_attempt_at limit $2`,
 )
@@ -34,7 +41,7 @@ const listDue = statement(
 // From key to key, so that what waits behind a dead message costs nothing.
 const listDueHeads = statement(
   'parked_list_due_heads',
-  idRow,
+  listRow,
   `with recursive head as (
      (select key, id from parked_message where consumer = $1 order by key, id limit 1)
      union all
@@ -42,7 +49,7 @@ const listDueHeads = statement(
        select key, id from parked_message where consumer = $1 and key > h.key order by key, id limit 1
      ) n
    )
-   select p.message_id from head h
+   select p.message_id, p.reason from head h
    join parked_message p on p.consumer = $1 and p.key = h.key and p.id = h.id
    where p.status <> 'dead' and p.next_attempt_at <= now()
    order by p.next_attempt_at limit $2`,
@@ -61,7 +68,8 @@ const dueRow = z.object({
   redrive_id: z.string().nullable(),
 })
 
-// Checked again under the lock: another process may have had it meanwhile. The first of a key stays the first: ids only grow.
+// Checked again under the lock: another process may have had it meanwhile. Not whether it is still the first of its key: ids only
+// grow, and who parks a message has waited for the claims of the earlier ones of its key, so a lower id was committed before.
 const take = statement(
   'parked_take',
   dueRow,
@@ -69,9 +77,6 @@ const take = statement(
      p.dead_lettered_at is not null as is_dead_lettered, p.redrive_id
    from parked_message p
    where p.consumer = $1 and p.message_id = $2 and p.status <> 'dead' and p.next_attempt_at <= now()
-     and ($3 or not exists (
-       select from parked_message e where e.consumer = p.consumer and e.key = p.key and e.id < p.id
-     ))
    for update of p skip locked`,
 )
 
@@ -80,20 +85,19 @@ export async function listDueMessages(
   tx: Tx,
   consumer: { readonly name: string; readonly retry: RetryPolicy },
   limit: number,
-): Promise<string[]> {
+): Promise<ListedMessage[]> {
   const list = consumer.retry.order === 'skip' ? listDue : listDueHeads
   const rows = await tx.run(list, [consumer.name, limit])
-  return rows.map((row) => row.message_id)
+  return rows.map(({ message_id: messageId, reason }) => ({ messageId, reason }))
 }
 
 /** Locks a message that was listed; undefined when somebody else has it or its time has not come any more. */
 export async function takeDueMessage(
   tx: Tx,
-  consumer: { readonly name: string; readonly retry: RetryPolicy },
+  consumer: { readonly name: string },
   messageId: string,
 ): Promise<DueMessage | undefined> {
-  const anyOrder = consumer.retry.order === 'skip'
-  const [row] = await tx.run(take, [consumer.name, messageId, anyOrder])
+  const [row] = await tx.run(take, [consumer.name, messageId])
   if (row === undefined) return undefined
   const { transport, position, headers, body } = row
   return {

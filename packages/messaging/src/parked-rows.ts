@@ -82,12 +82,10 @@ function storableOrNull(text: string | undefined): string | null {
 /** An index takes no more than 2,700 bytes of a key, and a producer may send any. */
 const keyLengthMax = 200
 
-/** The key as it is stored. */
+/** The key as it is stored: its hash when it is too long, since a part of it could end within a character. */
 export function storedKey(key: string): string {
-  const storable = storableText(key)
-  if (storable.length <= keyLengthMax) return storable
-  const hash = createHash('sha256').update(key).digest('hex')
-  return `${storable.slice(0, keyLengthMax - hash.length - 1)}#${hash}`
+  if (key.length <= keyLengthMax) return storableText(key)
+  return createHash('sha256').update(key).digest('hex')
 }
 
 function parkedKey({ key, messageId }: NewParked): string {

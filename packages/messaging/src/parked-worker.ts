@@ -12,13 +12,15 @@ import {
 } from '@edp/runtime'
 import { applyMessages, type ApplyOptions } from './apply-batch.ts'
 import { deadLetter, originOfLetter } from './dead-letter.ts'
-import { type Failure, failureOf } from './failure.ts'
+import { type ConsumerRuns, killsMax } from './consumer-runs.ts'
+import { type Failure, failureOf, processKilled } from './failure.ts'
 import type { AllChanged, Consumer, Tables } from './handler.ts'
 import { tellWaiting } from './park.ts'
 import {
   type DueMessage,
   type Fall,
   failParked,
+  type ListedMessage,
   listDueMessages,
   postponeParked,
   removeParked,
@@ -27,6 +29,7 @@ import {
 import { payloadBytesMaxDefault } from './pipeline.ts'
 import { notHandled, readMessage } from './read-message.ts'
 import { afterFailure } from './retry-policy.ts'
+import { killsOf } from './suspects.ts'
 
 export interface ParkedWorkerOptions<T extends Tables> {
   consumer: Consumer<T>
@@ -40,6 +43,8 @@ export interface ParkedWorkerOptions<T extends Tables> {
   /** How often it looks for messages whose time has come; default 1 s. */
   pollIntervalMs?: number
   payloadBytesMax?: number
+  /** Finds the message that kills a process; without it none is looked for. */
+  runs?: ConsumerRuns
 }
 
 const listMax = 100
@@ -64,10 +69,11 @@ export function createParkedWorker<T extends Tables>(options: ParkedWorkerOption
     intervalMs: pollIntervalMs,
     logger,
     work: async (signal) => {
+      await options.runs?.ready()
       const due = await database.transaction((tx) => listDueMessages(tx, consumer, listMax))
-      for (const messageId of due) {
+      for (const listed of due) {
         if (signal.aborted) return undefined
-        await tryMessage(options, messageId)
+        await tryListed(options, listed)
       }
       return due.length > 0 ? 'again' : undefined
     },
@@ -76,10 +82,27 @@ export function createParkedWorker<T extends Tables>(options: ParkedWorkerOption
   return loop
 }
 
+/** Marked when it may be what kills processes, and always when it was. */
+async function tryListed<T extends Tables>(
+  options: ParkedWorkerOptions<T>,
+  { messageId, reason }: ListedMessage,
+): Promise<void> {
+  const { runs, consumer } = options
+  if (runs === undefined) return tryMessage(options, messageId)
+  if (reason !== 'process-killed' && !runs.isCautious) {
+    return runs.together(() => tryMessage(options, messageId))
+  }
+  const messageIds = [messageId]
+  await runs.marked({ consumer: consumer.name, messageIds }, (marks) =>
+    tryMessage(options, messageId, killsOf(messageIds, marks)),
+  )
+}
+
 /** @throws what concerns not this message alone: then the loop waits */
 async function tryMessage<T extends Tables>(
   options: ParkedWorkerOptions<T>,
   messageId: string,
+  kills = 0,
 ): Promise<void> {
   const { consumer, database, logger } = options
   let taken: DueMessage | undefined
@@ -87,6 +110,7 @@ async function tryMessage<T extends Tables>(
   try {
     await database.transaction(async (tx) => {
       taken = await takeDueMessage(tx, consumer, messageId)
+      if (taken && kills >= killsMax) throw processKilled(kills)
       if (taken) changed = await applyParked(tx, options, taken)
     })
   } catch (error) {

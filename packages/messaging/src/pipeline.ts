@@ -8,11 +8,13 @@ import {
   type Tx,
 } from '@edp/runtime'
 import { applyBatch, type BatchResult } from './apply-batch.ts'
-import { type Failure, failureOf } from './failure.ts'
+import { type ConsumerRuns, killsMax } from './consumer-runs.ts'
+import { type Failure, failureOf, processKilled } from './failure.ts'
 import type { AllChanged, Consumer, Tables } from './handler.ts'
 import type { IncomingMessage } from './incoming-message.ts'
 import type { ParkedCounts } from './park.ts'
 import { readBatch, type TakenMessage } from './read-message.ts'
+import { groupsOf, killsOf } from './suspects.ts'
 
 /** Applies batches of messages, each message's effect exactly once. */
 export interface Pipeline {
@@ -40,6 +42,8 @@ export interface PipelineOptions<T extends Tables> {
   payloadBytesMax?: number
   /** Told after the commit that messages were parked. */
   onParked?: () => void
+  /** Finds the message that kills a process; without it none is looked for. */
+  runs?: ConsumerRuns
 }
 
 export const payloadBytesMaxDefault = 1024 * 1024
@@ -57,17 +61,70 @@ export function createPipeline<T extends Tables>(options: PipelineOptions<T>): P
   const { consumer, database, inboxRetentionDays = 8 } = options
   const { payloadBytesMax = payloadBytesMaxDefault } = options
   return {
-    ready: () => database.ping(),
+    ready: async () => {
+      await database.ping()
+      await options.runs?.ready()
+    },
     handle: async (batch, signal) => {
       const stop = batchSeconds.startTimer({ consumer: consumer.name })
       const now = nowOf(options)
       const reading = { consumer, now, inboxRetentionDays, payloadBytesMax }
       const { messages, skipped } = readBatch(batch, reading)
-      await runAll(options, messages, signal)
+      await runBatch(options, messages, signal)
       stop()
       count(consumer, 'skipped', skipped)
     },
   }
+}
+
+async function runBatch<T extends Tables>(
+  options: PipelineOptions<T>,
+  messages: readonly TakenMessage<T>[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { runs } = options
+  if (messages.length === 0) return
+  if (runs === undefined) return runAll(options, messages, signal)
+  if (runs.isCautious) return runMarked({ ...options, runs }, messages, signal)
+  return runs.together(() => runAll(options, messages, signal))
+}
+
+/** At once too, unless a process was killed over some of them; each group marked before. */
+async function runMarked<T extends Tables>(
+  options: PipelineOptions<T> & { runs: ConsumerRuns },
+  messages: readonly TakenMessage<T>[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { runs, consumer } = options
+  const messageIds = messages.map(({ inboxId }) => inboxId)
+  let groups: TakenMessage<T>[][] = []
+  try {
+    await runs.marked({ consumer: consumer.name, messageIds }, async (marks) => {
+      const split = groupsOf(messages, marks, ({ inboxId }) => inboxId)
+      if (split.length > 1) {
+        groups = split
+        return
+      }
+      await runGroup(options, messages, { kills: killsOf(messageIds, marks), signal })
+    })
+  } catch (error) {
+    throw asPause(error)
+  }
+  for (const group of groups) {
+    if (signal?.aborted) throw asPause(signal.reason)
+    await runMarked(options, group, signal)
+  }
+}
+
+/** `kills`: how many processes were killed over it, which only one of a single message is charged with. */
+async function runGroup<T extends Tables>(
+  options: PipelineOptions<T>,
+  messages: readonly TakenMessage<T>[],
+  { kills, signal }: { kills: number; signal: AbortSignal | undefined },
+): Promise<void> {
+  if (kills < killsMax) return runAll(options, messages, signal)
+  const failure = failureOf(processKilled(kills))
+  for (const message of messages) await runFailed(options, message, failure)
 }
 
 /** Everything at once, else one by one, so that only the broken ones are parked. */
@@ -76,7 +133,6 @@ async function runAll<T extends Tables>(
   messages: readonly TakenMessage<T>[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  if (messages.length === 0) return
   try {
     await run(options, messages)
     return
@@ -185,6 +241,7 @@ function nowOf({ now }: { now?: () => Date }): Date {
 }
 
 function asPause(error: unknown): AppError {
+  if (error instanceof AppError && error.code === 'paused') return error
   return new AppError('paused', 'nothing can be handled now', {
     retry: 'transient-everything',
     cause: error,

@@ -22,19 +22,22 @@ export function incomingMessage(
 // All of ours are text. The broker's own (`x-death`, `x-delivery-count`) say something of this copy and not of the message.
 function textHeaders({ headers = {}, contentType }: MessageProperties): Record<string, string> {
   const texts: Record<string, string> = {}
-  for (const name in headers) {
-    const value: unknown = headers[name]
+  // Its own alone: amqplib makes a table that is named `__proto__` the prototype, whose getters throw.
+  for (const [name, value] of entriesOf(headers)) {
     if (typeof value === 'string' && !name.startsWith('x-')) texts[name] = value
   }
   if (typeof contentType === 'string') texts['content-type'] = contentType
   return texts
 }
 
+function entriesOf(headers: object): [string, unknown][] {
+  return Object.entries(headers)
+}
+
 /** For who looks at dead messages: also what the broker says (`x-death`), and what is not text, as JSON. */
 function allHeaders({ headers = {}, contentType }: MessageProperties): Record<string, string> {
   const texts: Record<string, string> = {}
-  for (const name in headers) {
-    const value: unknown = headers[name]
+  for (const [name, value] of entriesOf(headers)) {
     texts[name] = typeof value === 'string' ? value : jsonOf(value)
   }
   if (typeof contentType === 'string') texts['content-type'] = contentType
@@ -42,7 +45,12 @@ function allHeaders({ headers = {}, contentType }: MessageProperties): Record<st
 }
 
 function jsonOf(value: unknown): string {
-  return JSON.stringify(value, (_name, part: unknown) =>
-    typeof part === 'bigint' ? part.toString() : part,
-  )
+  try {
+    return JSON.stringify(value, (_name, part: unknown) =>
+      typeof part === 'bigint' ? part.toString() : part,
+    )
+  } catch (error) {
+    // Arrays in arrays in arrays: deeper than JSON can be written. The message is kept all the same.
+    return `cannot be shown: ${String(error)}`
+  }
 }

@@ -44,11 +44,23 @@ export function topicsOf({ namespace, consumer }: ConsumerOptions): string[] {
 }
 
 /** The RabbitMQ queues of everything that a consumer handles, with the namespace. A queue is bound by its own name. */
-export function queuesOf({ namespace, consumer }: ConsumerOptions): string[] {
-  const queues = new Set<string>()
+export function queuesOf(options: ConsumerOptions): string[] {
+  const { standard, express } = queueClassesOf(options)
+  return [...standard, ...express].toSorted()
+}
+
+/** The same by priority: what is bound by no other name is standard. */
+export function queueClassesOf({ namespace, consumer }: ConsumerOptions): {
+  readonly standard: readonly string[]
+  readonly express: readonly string[]
+} {
+  const standard = new Set<string>()
+  const express = new Set<string>()
   for (const { contract } of consumer.handlers.values()) {
     const { destination } = contract
-    if (destination.transport === 'rabbitmq') queues.add(`${namespace}.${destination.routingKey}`)
+    if (destination.transport === 'kafka') continue
+    standard.add(`${namespace}.${destination.routingKey}`)
+    if (destination.express !== undefined) express.add(`${namespace}.${destination.express}`)
   }
-  return [...queues].toSorted()
+  return { standard: [...standard].toSorted(), express: [...express].toSorted() }
 }

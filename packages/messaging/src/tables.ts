@@ -63,7 +63,7 @@ export const parkedMessage = pgTable(
 
 /**
  * The processes of each consumer. A row is deleted at a clean stop, so one whose heartbeat has ended tells of a process that was
- * killed, and `marked_message_id` of the message that it was handling alone at that moment.
+ * killed, and `marked_message_ids` of the messages that it was handling at that moment, with nothing else beside them.
  */
 export const consumerRun = pgTable(
   'consumer_run',
@@ -72,7 +72,7 @@ export const consumerRun = pgTable(
     instance: uuid().notNull(),
     startedAt: timestamp({ withTimezone: true }).notNull().default(sql`clock_timestamp()`),
     heartbeatAt: timestamp({ withTimezone: true }).notNull().default(sql`clock_timestamp()`),
-    markedMessageId: uuid(),
+    markedMessageIds: uuid().array(),
   },
   (table) => [primaryKey({ columns: [table.consumer, table.instance] })],
 )

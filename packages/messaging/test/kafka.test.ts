@@ -1,7 +1,8 @@
 import { createLogger } from '@edp/runtime'
 import { stack, uniqueNamespace } from '@edp/testkit'
 import { createKafkaConsumer, createKafkaPublisher, ensureTopics } from '../src/index.ts'
-import { describeConsumer } from './conformance-consumer.ts'
+import { type ConsumingBroker, describeConsumer } from './conformance-consumer.ts'
+import { describeFailures } from './conformance-failures.ts'
 import { describePublisher } from './conformance-publisher.ts'
 import { counterTopic } from './fixtures/counter-service.ts'
 import { readTopic } from './fixtures/read-topic.ts'
@@ -26,8 +27,11 @@ describePublisher('Kafka', () => ({
     }),
 }))
 
-describeConsumer('Kafka', 'kafka', () => ({
+const kafka: ConsumingBroker = {
   createPublisher: () => createKafkaPublisher({ brokers, clientId: 'conformance', logger }),
   createConsumer: (options) => createKafkaConsumer({ ...options, brokers }),
   prepare: (prefix) => ensureTopics({ brokers, namespace: prefix, topics: [counterTopic] }),
-}))
+}
+
+describeConsumer('Kafka', 'kafka', () => kafka)
+describeFailures('Kafka', 'kafka', () => kafka)

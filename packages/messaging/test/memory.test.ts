@@ -1,6 +1,7 @@
 import { uniqueNamespace } from '@edp/testkit'
 import { createMemoryBroker } from '../src/index.ts'
 import { type ConsumingBroker, describeConsumer } from './conformance-consumer.ts'
+import { describeFailures } from './conformance-failures.ts'
 import { describePublisher } from './conformance-publisher.ts'
 import { readTopic } from './fixtures/read-topic.ts'
 
@@ -28,3 +29,5 @@ const inMemory: ConsumingBroker = {
 
 describeConsumer('topics in memory', 'kafka', () => inMemory)
 describeConsumer('queues in memory', 'rabbitmq', () => inMemory)
+describeFailures('topics in memory', 'kafka', () => inMemory)
+describeFailures('queues in memory', 'rabbitmq', () => inMemory)

@@ -90,7 +90,7 @@ describe('a parked message', () => {
     now = new Date(now.getTime() + 3_599_999)
     await waitFor(() => service().parked(), {
       message: 'another look',
-      until: ([row]) => String(row?.['last_failed_at']) > String(row?.['first_failed_at']),
+      until: ([row]) => Number(row?.['last_failed_at']) > Number(row?.['first_failed_at']),
     })
     expect(await service().said()).toEqual([])
     now = new Date(now.getTime() + 1)

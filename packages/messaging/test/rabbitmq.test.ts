@@ -8,7 +8,8 @@ import {
   declareTopology,
   deleteTopology,
 } from '../src/index.ts'
-import { describeConsumer } from './conformance-consumer.ts'
+import { type ConsumingBroker, describeConsumer } from './conformance-consumer.ts'
+import { describeFailures } from './conformance-failures.ts'
 import { codes, describePublisher, row, type Stored } from './conformance-publisher.ts'
 import { counterQueue } from './fixtures/counter-service.ts'
 
@@ -42,12 +43,15 @@ describePublisher('RabbitMQ', () => ({
   read: readQueue,
 }))
 
-describeConsumer('RabbitMQ', 'rabbitmq', () => ({
+const rabbitmq: ConsumingBroker = {
   createPublisher: () => createRabbitPublisher({ url, logger }),
   createConsumer: (options) => createRabbitConsumer({ ...options, url }),
   prepare: (prefix) => declareTopology({ url, namespace: prefix, queues: [counterQueue] }),
   cleanUp: (prefix) => deleteTopology({ url, namespace: prefix, queues: [counterQueue] }),
-}))
+}
+
+describeConsumer('RabbitMQ', 'rabbitmq', () => rabbitmq)
+describeFailures('RabbitMQ', 'rabbitmq', () => rabbitmq)
 
 describe('the topology', () => {
   const queue = { name: 'work', exchange: 'things' }

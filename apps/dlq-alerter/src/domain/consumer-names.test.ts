@@ -7,11 +7,16 @@ test('every work queue has a consumer that takes its letters back', () => {
   const consumers = queues.map(({ name }) => consumerOfQueue(`edp.${name}`, 'edp'))
   expect(consumers).toEqual([
     'inventory-service.rabbitmq',
+    'inventory-service.rabbitmq',
     'payment-service.rabbitmq',
+    'payment-service.rabbitmq',
+    'order-service.rabbitmq',
     'order-service.rabbitmq',
     'inventory-service.rabbitmq',
     'payment-service.rabbitmq',
     'order-service.rabbitmq',
+    'notification-service.rabbitmq',
+    'order-statistics.rabbitmq',
   ])
   expect(consumers.every((consumer) => takesLettersBack(consumer ?? ''))).toBe(true)
 })

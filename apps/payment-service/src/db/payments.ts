@@ -1,3 +1,4 @@
+import { priority } from '@edp/event-schemas'
 import { AppError, noRow, statement, type Tx, unreachable } from '@edp/runtime'
 import { z } from 'zod'
 import type { Payment } from '../domain/payment.ts'
@@ -26,6 +27,7 @@ const paymentRow = z.object({
   coordination: z.enum(['choreographed', 'orchestrated']),
   traceparent: z.string().nullable(),
   command_attempt: z.number().nullable(),
+  priority,
   is_dead_lettered: z.boolean(),
   redrive_id: z.string().nullable(),
 })
@@ -33,7 +35,7 @@ type PaymentRow = z.infer<typeof paymentRow>
 
 const columns = `p.order_id, p.status, p.amount_minor, p.currency, p.payment_ref, p.charge_id, p.decline_code,
      p.refunded_minor, p.attempts, (extract(epoch from p.due_at - now()) * 1000)::float8 as due_in_ms,
-     p.causation_id, p.coordination, p.traceparent, p.command_attempt, p.is_dead_lettered, p.redrive_id`
+     p.causation_id, p.coordination, p.traceparent, p.command_attempt, p.priority, p.is_dead_lettered, p.redrive_id`
 
 const lock = statement(
   'payments_lock',
@@ -50,21 +52,22 @@ const save = statement(
   'payments_save',
   noRow,
   `insert into payments (order_id, status, charge_id, decline_code, refunded_minor, attempts, due_at, is_dead_lettered,
-     redrive_id, causation_id, coordination, traceparent, command_attempt, amount_minor, currency, payment_ref)
+     redrive_id, causation_id, coordination, traceparent, command_attempt, priority, amount_minor, currency, payment_ref)
    select order_id, status, charge_id, decline_code, refunded_minor, attempts,
      now() + due_in_ms * interval '1 millisecond', is_dead_lettered, redrive_id, causation_id, coordination, traceparent,
-     command_attempt, amount_minor, currency, payment_ref
+     command_attempt, priority, amount_minor, currency, payment_ref
    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::integer[], $7::float8[], $8::boolean[],
-     $9::uuid[], $10::uuid[], $11::text[], $12::text[], $13::integer[], $14::bigint[], $15::text[], $16::text[])
+     $9::uuid[], $10::uuid[], $11::text[], $12::text[], $13::integer[], $14::text[], $15::bigint[], $16::text[],
+     $17::text[])
      as s (order_id, status, charge_id, decline_code, refunded_minor, attempts, due_in_ms, is_dead_lettered, redrive_id,
-       causation_id, coordination, traceparent, command_attempt, amount_minor, currency, payment_ref)
+       causation_id, coordination, traceparent, command_attempt, priority, amount_minor, currency, payment_ref)
    order by order_id
    on conflict (order_id) do update set
      status = excluded.status, charge_id = excluded.charge_id, decline_code = excluded.decline_code,
      refunded_minor = excluded.refunded_minor, attempts = excluded.attempts, due_at = excluded.due_at,
      is_dead_lettered = excluded.is_dead_lettered, redrive_id = excluded.redrive_id,
      causation_id = excluded.causation_id, coordination = excluded.coordination, traceparent = excluded.traceparent,
-     command_attempt = excluded.command_attempt`,
+     command_attempt = excluded.command_attempt, priority = excluded.priority`,
 )
 
 const update = statement(
@@ -119,6 +122,7 @@ export function savePayments(
     payments.map((payment) => payment.cause.coordination),
     payments.map((payment) => payment.cause.traceparent ?? null),
     payments.map((payment) => payment.cause.attempt ?? null),
+    payments.map((payment) => payment.cause.priority),
     payments.map((payment) => payment.amountMinor),
     payments.map((payment) => payment.currency),
     payments.map((payment) => payment.paymentRef),
@@ -182,6 +186,7 @@ function toPayment(row: PaymentRow): Payment {
       coordination: row.coordination,
       traceparent: row.traceparent ?? undefined,
       attempt: row.command_attempt ?? undefined,
+      priority: row.priority,
     },
     ...(row.is_dead_lettered && { letter: { redriveId: row.redrive_id } }),
   }

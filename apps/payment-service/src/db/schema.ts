@@ -10,6 +10,7 @@ import {
   timestamp,
   uuid,
 } from 'drizzle-orm/pg-core'
+import type { Priority } from '@edp/event-schemas'
 import type { PaymentStatus } from '../domain/payment.ts'
 
 export { inbox } from '@edp/idempotency'
@@ -38,6 +39,8 @@ export const payments = pgTable(
     traceparent: text(),
     /** Of the command that is answered when that work ends; null when it comes from an event. */
     commandAttempt: integer(),
+    /** Of that message: what is sent about it goes the same way. */
+    priority: text().$type<Priority>().notNull().default('standard'),
     /** Whether a dead letter stands for its refund, and the redrive that tries it. */
     isDeadLettered: boolean().notNull().default(false),
     redriveId: uuid(),

@@ -21,6 +21,7 @@ const reserved: Cause = {
   coordination: 'choreographed',
   traceparent: undefined,
   attempt: undefined,
+  priority: 'standard',
 }
 const cancelling: Cause = { ...reserved, messageId: 'm-2' }
 const terms = {

@@ -1,4 +1,4 @@
-import type { Coordination } from '@edp/event-schemas'
+import type { Coordination, Priority } from '@edp/event-schemas'
 import { type Backoff, fullJitter, unreachable } from '@edp/runtime'
 
 /** The message that the present work on a payment comes from: what is sent about it names it as its cause. */
@@ -8,6 +8,7 @@ export interface Cause {
   readonly traceparent: string | undefined
   /** Of the command that is to be answered; undefined when the message is no command. */
   readonly attempt: number | undefined
+  readonly priority: Priority
 }
 
 /** A dead letter that stands for a refund which did not succeed: its end is told. */

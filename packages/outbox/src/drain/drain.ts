@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import { isExpress } from '@edp/event-schemas'
 import {
   type Component,
   createLoop,
@@ -194,6 +195,7 @@ class DrainProcess {
       publisher,
       bounds: this.#bounds,
       oneRowOfAKey: transport === 'rabbitmq',
+      isExpress: transport === 'rabbitmq' ? isExpress : () => false,
       deadRows: new DeadRows({
         ...shared,
         table: readTable,

@@ -20,6 +20,8 @@ export interface SessionOptions {
   readonly publisher: Publisher
   readonly bounds: DrainBounds
   readonly oneRowOfAKey: boolean
+  /** Whether rows to this destination overtake the others. */
+  readonly isExpress: (destination: string) => boolean
   readonly lease: Lease
   readonly deadRows: DeadRows
   /** Told when rows became dead. */
@@ -53,7 +55,7 @@ export class DrainSession {
   #failure: { error: unknown } | undefined
 
   constructor(options: SessionOptions) {
-    const { bounds, oneRowOfAKey } = options
+    const { bounds, oneRowOfAKey, isExpress } = options
     this.#options = options
     this.state = new DrainState(bounds)
     this.#rowsMax = bounds.batchRowsMax
@@ -62,6 +64,7 @@ export class DrainSession {
       rowsMax: bounds.batchRowsMax,
       bytesMax: bounds.batchBytesMax,
       oneRowOfAKey,
+      isExpress,
     }
   }
 

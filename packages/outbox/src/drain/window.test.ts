@@ -61,6 +61,20 @@ test('with one row of a key, windows together hold every row once, each key in o
   )
 })
 
+test('express rows overtake what waits, every fifth is a standard one, and each class keeps its order', () => {
+  const standard = ['a', 'b', 'c', 'd'].map((key) => row(key))
+  const express = ['e', 'f', 'g', 'h', 'i', 'j'].map((key) => row(key, 10, 'orders.express'))
+  const isExpress = (destination: string) => destination.endsWith('.express')
+  const bounds = { ...plain, rowsMax: 6, isExpress }
+  const first = takeWindow([...standard, ...express], bounds)
+  expect(first.window).toEqual([...express.slice(0, 4), standard[0], express[4]])
+  // What came meanwhile overtakes in the next window.
+  const late = row('k', 10, 'orders.express')
+  const second = takeWindow([...first.rest, late], bounds)
+  expect(second.window).toEqual([express[5], late, ...standard.slice(1)])
+  expect(second.rest).toEqual([])
+})
+
 test('of a key only what was acknowledged before its first failure is delivered', () => {
   const rows = ['a', 'b', 'a', 'a', 'b'].map((key) => row(key))
   const judgement = judge(rows, [undefined, undefined, away, undefined, undefined])

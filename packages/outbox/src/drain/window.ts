@@ -12,16 +12,22 @@ export interface WindowBounds {
   readonly bytesMax: number
   /** For a broker that confirms in any order: what fails could otherwise be overtaken within the window. */
   readonly oneRowOfAKey: boolean
+  /** Whether rows to this destination overtake the others; default none does. */
+  readonly isExpress?: (destination: string) => boolean
 }
 
+// Of five rows in a window while both classes wait, four are express and one is standard: neither waits for the other's backlog.
+const expressInARow = 4
+
 /**
- * Takes the next window out of the buffered rows. Both keep their order; at least one row is taken, however large. With
- * `oneRowOfAKey` the later rows of a key stay behind.
+ * Takes the next window out of the buffered rows. Both keep their order, express rows and the others each by themselves; at least
+ * one row is taken, however large. With `oneRowOfAKey` the later rows of a key stay behind.
  */
 export function takeWindow(
-  rows: readonly FetchedRow[],
+  buffered: readonly FetchedRow[],
   bounds: WindowBounds,
 ): { window: FetchedRow[]; rest: FetchedRow[] } {
+  const rows = bounds.isExpress ? expressFirst(buffered, bounds.isExpress) : buffered
   const window: FetchedRow[] = []
   const rest: FetchedRow[] = []
   const keys = new Set<string>()
@@ -41,6 +47,25 @@ export function takeWindow(
     bytes += row.bytes
   }
   return { window, rest: rest.length === 0 ? rows.slice(index) : [...rest, ...rows.slice(index)] }
+}
+
+function expressFirst(
+  rows: readonly FetchedRow[],
+  isExpress: (destination: string) => boolean,
+): readonly FetchedRow[] {
+  const express = rows.filter((row) => isExpress(row.destination))
+  if (express.length === 0 || express.length === rows.length) return rows
+  const standard = rows.filter((row) => !isExpress(row.destination))
+  const mixed: FetchedRow[] = []
+  let taken = 0
+  for (const [index, row] of express.entries()) {
+    mixed.push(row)
+    const next = standard[taken]
+    if ((index + 1) % expressInARow !== 0 || next === undefined) continue
+    mixed.push(next)
+    taken += 1
+  }
+  return [...mixed, ...standard.slice(taken)]
 }
 
 /** What became of a window. */
