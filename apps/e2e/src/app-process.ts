@@ -15,6 +15,7 @@ export const appNames = [
   'payment-service',
   'notification-service',
   'dlq-alerter',
+  'order-statistics',
   'outbox-relay',
 ] as const
 export type AppName = (typeof appNames)[number]

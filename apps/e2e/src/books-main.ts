@@ -22,6 +22,7 @@ async function main(): Promise<number> {
     orders: new URL('/orders', admin).href,
     inventory: new URL('/inventory', admin).href,
     payments: new URL('/payments', admin).href,
+    statistics: new URL('/statistics', admin).href,
   }
   const books = await settleBooks(databases, gatewayUrl, options.waitSeconds * 1000)
   console.log(options.json ? JSON.stringify(books, null, 2) : formatBooks(books))

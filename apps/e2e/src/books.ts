@@ -8,6 +8,8 @@ export interface DatabaseUrls {
   orders: string
   inventory: string
   payments: string
+  /** Left out where facts were made up: those are counted too. */
+  statistics?: string
 }
 
 /** One line of the books: two figures that must be equal. */
@@ -54,6 +56,11 @@ const contradictions = `select 'contradictions' as name, count(*) as value
     and (o.status, s.status) is distinct from ('cancelled', 'compensated')
     and (o.status in ('pending', 'cancelling')
       and s.status in ('running', 'compensating', 'fencing', 'needs_human')) is not true`
+const cancelledByReason = `select cancel_reason as name, count(*) as value from orders where status = 'cancelled' group by cancel_reason`
+const tallies = `
+  select kind as name, sum(orders) as value from tallies group by kind
+  union all select kind || ': ' || label, sum(case kind when 'confirmed' then amount_minor else orders end)
+    from tallies where kind <> 'placed' group by kind, label`
 const outboxRows = `select 'outbox' as name, count(*) as value from outbox`
 
 /**
@@ -93,6 +100,7 @@ export async function readBooks(databases: DatabaseUrls, gatewayUrl: string): Pr
     line('sagas: ended otherwise than their order', 0, at(sagas, 'contradictions')),
     line('outboxes: messages not published', 0, await unpublished(databases)),
   )
+  lines.push(...(await statisticsLines(databases, { orders, gateway })))
   const underWay = at(orders, 'pending') + at(orders, 'cancelling')
   const equal = lines.every((one) => one.expected === one.actual)
   return {
@@ -160,6 +168,33 @@ function line(name: string, expected: number, actual: number): BookLine {
 
 function at(figures: ReadonlyMap<string, number>, name: string): number {
   return figures.get(name) ?? 0
+}
+
+/** What the statistics say, which know only what the orders' facts said, against the orders and the money. */
+async function statisticsLines(
+  databases: DatabaseUrls,
+  { orders, gateway }: { orders: Map<string, number>; gateway: z.infer<typeof totals> },
+): Promise<BookLine[]> {
+  if (databases.statistics === undefined) return []
+  const counted = await readFigures(databases.statistics, [tallies])
+  const reasons = await readFigures(databases.orders, [cancelledByReason])
+  const placed = [...orders.values()].reduce((sum, value) => sum + value, 0)
+  return [
+    line('statistics: placed = orders', placed, at(counted, 'placed')),
+    ...(['confirmed', 'cancelled'] as const).map((status) =>
+      line(`statistics: ${status} = orders`, at(orders, status), at(counted, status)),
+    ),
+    ...[...reasons].map(([reason, of]) =>
+      line(`statistics: cancelled, ${reason} = orders`, of, at(counted, `cancelled: ${reason}`)),
+    ),
+    ...Object.entries(gateway).map(([currency, { capturedMinor, refundedMinor }]) =>
+      line(
+        `${currency}: revenue in the statistics = gateway captured − refunded`,
+        capturedMinor - refundedMinor,
+        at(counted, `confirmed: ${currency}`),
+      ),
+    ),
+  ]
 }
 
 async function unpublished(databases: DatabaseUrls): Promise<number> {

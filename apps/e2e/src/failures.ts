@@ -3,7 +3,12 @@ import { z } from 'zod'
 import type { System } from './system.ts'
 
 const counts = z.object({ parked: z.number(), unpublishable: z.number() })
-const consumers = ['order-service', 'inventory-service', 'payment-service'] as const
+const consumers = [
+  'order-service',
+  'inventory-service',
+  'payment-service',
+  'order-statistics',
+] as const
 
 /** What has failed in a system so far. */
 export interface Failures {

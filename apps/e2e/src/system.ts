@@ -18,6 +18,7 @@ const databaseOf = {
   'payment-service': 'payments',
   'notification-service': 'notifications',
   'dlq-alerter': 'dead_letters',
+  'order-statistics': 'statistics',
 } as const
 type DatabaseOwner = keyof typeof databaseOf
 const databaseOwners = [
@@ -26,6 +27,7 @@ const databaseOwners = [
   'payment-service',
   'notification-service',
   'dlq-alerter',
+  'order-statistics',
 ] as const
 const urlsByName = z.record(z.string(), z.string())
 
@@ -166,6 +168,7 @@ async function planSystem(
       DATABASE_URL: urlOf('dlq-alerter', 'DATABASE_URL'),
       METRICS_URLS: JSON.stringify(metricsUrls(ports)),
     },
+    'order-statistics': { DATABASE_URL: urlOf('order-statistics', 'DATABASE_URL') },
     'outbox-relay': { OUTBOX_DATABASES: JSON.stringify(Object.fromEntries(relayUrls)) },
     'payment-gateway-sandbox': { LEDGER_FILE: join(logDirectory, 'ledger.jsonl') },
   }
@@ -180,6 +183,7 @@ async function planSystem(
       orders: withDatabase(adminUrl, own('orders')),
       inventory: withDatabase(adminUrl, own('inventory')),
       payments: withDatabase(adminUrl, own('payments')),
+      statistics: withDatabase(adminUrl, own('statistics')),
     },
     deadLettersDatabase: withDatabase(adminUrl, own('dead_letters')),
     notificationsDatabase: withDatabase(adminUrl, own('notifications')),
@@ -189,6 +193,7 @@ async function planSystem(
       'payment-service': urlOf('payment-service', 'MIGRATION_DATABASE_URL'),
       'notification-service': urlOf('notification-service', 'MIGRATION_DATABASE_URL'),
       'dlq-alerter': urlOf('dlq-alerter', 'MIGRATION_DATABASE_URL'),
+      'order-statistics': urlOf('order-statistics', 'MIGRATION_DATABASE_URL'),
     },
     envOf: (app, port) => ({
       ...readStackEnv(app),
@@ -217,6 +222,7 @@ function mapApps<Value>(make: (app: AppName) => Value): Record<AppName, Value> {
     'notification-service': make('notification-service'),
     'smtp-sandbox': make('smtp-sandbox'),
     'dlq-alerter': make('dlq-alerter'),
+    'order-statistics': make('order-statistics'),
     'outbox-relay': make('outbox-relay'),
   }
 }
@@ -235,6 +241,7 @@ const stopOrder: readonly AppName[] = [
   'payment-gateway-sandbox',
   'notification-service',
   'smtp-sandbox',
+  'order-statistics',
   'dlq-alerter',
   'outbox-relay',
 ]

@@ -41,6 +41,7 @@ it('loses and doubles nothing when a second process of each service joins and is
     'order-service',
     'inventory-service',
     'payment-service',
+    'order-statistics',
     'outbox-relay',
   ] as const) {
     const second = await system.replica(app)

@@ -45,6 +45,20 @@ function contextOf(coordination: ScenarioContext['coordination']): ScenarioConte
 
 const orchestrated = (): ScenarioContext => contextOf('orchestrated')
 
+it('a consumer beside them that is down delays no order, and counts them all when it is back', async () => {
+  const context = orchestrated()
+  const sku = await makeProduct(context, 3)
+  await system.apps['order-statistics'].stop()
+  const order = await place(context, 'tok_ok', [{ sku, quantity: 1 }])
+  await untilAllEnded(context, [order])
+  const behind = await readBooks(system.databases, system.gatewayUrl)
+  const confirmed = behind.lines.find(({ name }) => name === 'statistics: confirmed = orders')
+  expect(confirmed?.actual).toBe((confirmed?.expected ?? 0) - 1)
+  await startAgain('order-statistics')
+  const books = await settleBooks(system.databases, system.gatewayUrl, 60_000)
+  expect(books.balanced, formatBooks(books)).toBe(true)
+})
+
 describe('a participant that is down', () => {
   it.each(coordinations)(
     'finds the cancel of an order beside its command, and charges nothing or gives it back: %s',
@@ -191,7 +205,7 @@ async function untilSaga(
   }
 }
 
-async function startAgain(app: 'payment-service'): Promise<void> {
+async function startAgain(app: 'payment-service' | 'order-statistics'): Promise<void> {
   system.apps[app].start()
   await system.apps[app].ready()
 }

@@ -105,6 +105,15 @@ describe('the books', () => {
       undo: `update stock set on_hand = on_hand - 1
              where sku = (select lines -> 0 ->> 'sku' from reservations where order_id = $1)`,
     },
+    {
+      what: 'the statistics counted something twice',
+      line: 'statistics: placed = orders',
+      database: 'statistics',
+      change: `update tallies set orders = orders + 1
+               where $1 <> '' and minute = (select min(minute) from tallies) and kind = 'placed'`,
+      undo: `update tallies set orders = orders - 1
+             where $1 <> '' and minute = (select min(minute) from tallies) and kind = 'placed'`,
+    },
   ] as const)('do not balance when $what', async ({ database, line, change, undo }) => {
     const client = new pg.Client({ connectionString: system.databases[database] })
     await client.connect()

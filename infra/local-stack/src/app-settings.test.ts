@@ -34,6 +34,7 @@ describe('settingsOf', () => {
       payments: 'postgres://relay:edp@127.0.0.1:7432/payments',
       dead_letters: 'postgres://relay:edp@127.0.0.1:7432/dead_letters',
       notifications: 'postgres://relay:edp@127.0.0.1:7432/notifications',
+      statistics: 'postgres://relay:edp@127.0.0.1:7432/statistics',
     })
   })
 
@@ -46,6 +47,7 @@ describe('settingsOf', () => {
       'outbox-relay': 'http://127.0.0.1:7104/metrics',
       'dlq-alerter': 'http://127.0.0.1:7105/metrics',
       'notification-service': 'http://127.0.0.1:7106/metrics',
+      'order-statistics': 'http://127.0.0.1:7108/metrics',
     })
     expect(RABBITMQ_MANAGEMENT_URL).toBe('http://127.0.0.1:7673')
   })

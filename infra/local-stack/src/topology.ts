@@ -59,6 +59,7 @@ export const apps: readonly App[] = [
       METRICS_URLS: JSON.stringify(Object.fromEntries(watched())),
     }),
   },
+  { name: 'order-statistics', httpPort: 7108, database: 'statistics', messaging: true },
   {
     name: 'payment-gateway-sandbox',
     httpPort: GATEWAY_PORT,

@@ -161,9 +161,9 @@ describe('composing a message', () => {
   })
 
   describe('of an express order', () => {
-    const destination = { transport: 'rabbitmq', exchange: 'commands', routingKey: 'work' } as const
+    const queue = { transport: 'rabbitmq', exchange: 'commands', routingKey: 'work' } as const
     const type = 'work.do.v1'
-    const express = { ...destination, express: 'work.express' }
+    const express = { ...queue, express: 'work.express' }
     const doWork = defineContract({ type, destination: express, body: z.object({}) })
     const composed = (contract: Contract, priority?: 'standard' | 'express') =>
       compose(outgoing(contract, 'order-1', {}), { ...origin, priority })
@@ -187,7 +187,7 @@ describe('composing a message', () => {
     })
 
     test('sends it the one way that there is where there are no classes', () => {
-      const plain = defineContract({ type, destination, body: z.object({}) })
+      const plain = defineContract({ type, destination: queue, body: z.object({}) })
       expect(composed(plain, 'express').destination).toBe('ns.commands/ns.work')
     })
   })

@@ -41,6 +41,7 @@ export const queues: readonly Queue[] = [
   { name: 'payment-service.redrive', exchange: 'redrive' },
   { name: 'order-service.redrive', exchange: 'redrive' },
   { name: 'notification-service.redrive', exchange: 'redrive' },
+  { name: 'order-statistics.redrive', exchange: 'redrive' },
 ]
 
 /** Whether a destination is the queue of an express class: by its name, which a test holds all of them to. */

@@ -98,6 +98,7 @@ const defaultMetricsUrls: Readonly<Record<string, string>> = {
   'payment-service': `${host}:7103/metrics`,
   'outbox-relay': `${host}:7104/metrics`,
   'dlq-alerter': `${host}:7105/metrics`,
+  'order-statistics': `${host}:7108/metrics`,
 }
 
 function sourcesOf(settings: AlertingSettings, bounds: ThresholdBounds): Source[] {
@@ -131,6 +132,8 @@ function thresholdBoundsOf(settings: AlertingSettings): ThresholdBounds {
     parkedMessagesMax: settings.ALERT_PARKED_MESSAGES_MAX,
     sagaAgeMaxMs: settings.ALERT_SAGA_AGE_MAX_MS,
     dueLagMaxMs: settings.ALERT_DUE_LAG_MAX_MS,
+    jobsWaitingMax: settings.ALERT_JOBS_WAITING_MAX,
+    jobsFailedMax: settings.ALERT_JOBS_FAILED_MAX,
     holdMs: settings.ALERT_HOLD_MS,
     unreadableMs: settings.ALERT_UNREADABLE_MS,
   }

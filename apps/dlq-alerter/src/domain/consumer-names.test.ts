@@ -15,6 +15,8 @@ test('every work queue has a consumer that takes its letters back', () => {
     'inventory-service.rabbitmq',
     'payment-service.rabbitmq',
     'order-service.rabbitmq',
+    'notification-service.rabbitmq',
+    'order-statistics.rabbitmq',
   ])
   expect(consumers.every((consumer) => takesLettersBack(consumer ?? ''))).toBe(true)
 })

@@ -72,8 +72,9 @@ export async function readTraces(
       letterIds.add(row.message_id)
     }
   })
-  const { orders, inventory, payments } = databases
-  for (const url of [orders, inventory, payments, notificationsDatabase]) {
+  const { orders, inventory, payments, statistics } = databases
+  for (const url of [orders, inventory, payments, statistics, notificationsDatabase]) {
+    if (url === undefined) continue
     await withClient(url, async (client) => {
       await readInbox(client)
       const text = `select consumer, coalesce(reason || ': ' || error_code, 'for its first try') as cause, ${tagOf} from parked_message
@@ -115,7 +116,8 @@ export class SentIds {
 
 function keyOf(message: FuzzMessage): string | undefined {
   const id = idOf(message)
-  return id === undefined ? undefined : `${message.wayIn.name} ${id}`
+  // Both classes of a queue are one inbox.
+  return id === undefined ? undefined : `${message.wayIn.name.replace(/\.express$/, '')} ${id}`
 }
 
 /** What became of every message at every consumer that reads it, and which of them nobody knows of. */

@@ -3,7 +3,13 @@ import { type Coordination, deadLetterQueue, redriveServices } from '@edp/event-
 /** A consumer as its environment knows it: what it says that it takes, and where it remembers what it took. */
 export interface ConsumerView {
   readonly name: string
-  readonly database: 'orders' | 'inventory' | 'payments' | 'notifications' | 'dead_letters'
+  readonly database:
+    | 'orders'
+    | 'inventory'
+    | 'payments'
+    | 'notifications'
+    | 'statistics'
+    | 'dead_letters'
   /** The types that it handles, without version: both styles of saga, or one of them. Other facts are none of its business. */
   readonly handles: Readonly<Record<string, Coordination | 'both'>>
   /** A longer body is refused. */
@@ -51,6 +57,11 @@ const notifications = view('notification-service.kafka', 'notifications', {
   'order.confirmed': 'both',
   'order.cancelled': 'both',
 })
+const statistics = view('order-statistics.kafka', 'statistics', {
+  'order.placed': 'both',
+  'order.confirmed': 'both',
+  'order.cancelled': 'both',
+})
 const letters: ConsumerView = {
   ...view('dlq-alerter.kafka', 'dead_letters', {
     'message.dead-lettered': 'both',
@@ -65,6 +76,7 @@ const databaseOf: Readonly<Record<string, ConsumerView['database']>> = {
   'inventory-service': 'inventory',
   'payment-service': 'payments',
   'notification-service': 'notifications',
+  'order-statistics': 'statistics',
 }
 
 function topic(name: string, ...consumers: WayIn['consumers']): WayIn {
@@ -121,7 +133,7 @@ export const deadLetters = queue(
 
 /** Every topic and every queue that somebody reads. */
 export const waysIn: readonly [WayIn, ...WayIn[]] = [
-  topic('order.events', inventory, payments, notifications),
+  topic('order.events', inventory, payments, notifications, statistics),
   topic('inventory.events', orders, payments),
   topic('payment.events', orders, inventory),
   topic('dead-letters', letters),

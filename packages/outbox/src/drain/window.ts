@@ -56,10 +56,16 @@ function expressFirst(
   const express = rows.filter((row) => isExpress(row.destination))
   if (express.length === 0 || express.length === rows.length) return rows
   const standard = rows.filter((row) => !isExpress(row.destination))
-  const mixed = express.flatMap((row, index) =>
-    (index + 1) % expressInARow === 0 ? [row, ...standard.splice(0, 1)] : [row],
-  )
-  return [...mixed, ...standard]
+  const mixed: FetchedRow[] = []
+  let taken = 0
+  for (const [index, row] of express.entries()) {
+    mixed.push(row)
+    const next = standard[taken]
+    if ((index + 1) % expressInARow !== 0 || next === undefined) continue
+    mixed.push(next)
+    taken += 1
+  }
+  return [...mixed, ...standard.slice(taken)]
 }
 
 /** What became of a window. */
