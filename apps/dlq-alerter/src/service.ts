@@ -14,6 +14,7 @@ import { kafkaConsumer, rabbitmqConsumer } from './consumers.ts'
 import { openReads } from './db/reads.ts'
 import { addRoutes } from './http.ts'
 import { createIngest, type IngestOptions } from './ingest.ts'
+import { createRetention } from './retention.ts'
 import { createRedriveLoop } from './send-redrives.ts'
 import { serviceName } from './service-name.ts'
 
@@ -56,6 +57,12 @@ export async function createService(
   })
   const redriving = createRedriveLoop({ database, namespace, logger })
   health.register(redriving.name, () => redriving.report())
+  const retention = createRetention({
+    database,
+    logger,
+    retentionDays: config.LETTER_RETENTION_DAYS,
+  })
+  health.register(retention.name, () => retention.report())
   addRoutes(http.app, {
     database,
     namespace,
@@ -69,7 +76,7 @@ export async function createService(
       if (redriveEnds > 0) redriving.poke()
     },
   })
-  const upkeeps = [upkeep, redriving, alerting]
+  const upkeeps = [upkeep, redriving, retention, alerting]
   const components = [database.component, ...upkeeps, http.component, ...consumers]
   const lifecycle = createLifecycle(components, {
     logger,

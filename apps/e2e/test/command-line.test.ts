@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { fromSource } from '@edp/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Api, createApi } from '../src/api.ts'
 import { expectAllEnded } from '../src/load.ts'
@@ -26,10 +27,11 @@ afterAll(async () => {
 
 /** `pnpm edp` as a person runs it, pointed at this system by the environment. */
 async function edp(...words: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(process.execPath, ['--conditions=source', '--import=tsx', main, ...words], {
+  const child = spawn(process.execPath, [...fromSource.args, main, ...words], {
     cwd: repositoryRoot,
     env: {
       PATH: process.env['PATH'],
+      ...fromSource.env,
       EDP_ORDER_SERVICE_URL: system.apps['order-service'].url,
       EDP_PAYMENT_SERVICE_URL: system.apps['payment-service'].url,
       EDP_OUTBOX_RELAY_URL: system.apps['outbox-relay'].url,

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fromSource } from '@edp/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repositoryRoot } from '../src/stack-settings.ts'
 
@@ -44,10 +45,10 @@ describe.each(commands)('pnpm $command', ({ command, file }) => {
 async function run(file: string, argument: string): Promise<{ code: number; output: string }> {
   const child = spawn(
     process.execPath,
-    ['--conditions=source', '--import=tsx', join(repositoryRoot, 'apps/e2e', file), argument],
+    [...fromSource.args, join(repositoryRoot, 'apps/e2e', file), argument],
     {
       cwd: repositoryRoot,
-      env: { PATH: folder, STACK_DIR: join(folder, 'stack') },
+      env: { ...fromSource.env, PATH: folder, STACK_DIR: join(folder, 'stack') },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   )

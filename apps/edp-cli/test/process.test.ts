@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { waitFor } from '@edp/testkit'
+import { fromSource, waitFor } from '@edp/testkit'
 import { expect, it } from 'vitest'
 import { serveSpecifiedAlerter } from './specified-alerter.ts'
 
@@ -9,8 +9,11 @@ const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const running = { state: 'running', sent: 1, resolved: 0, failed: 0 }
 
 function start(words: readonly string[]) {
-  const args = ['--conditions=source', '--import=tsx', main, ...words]
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const args = [...fromSource.args, main, ...words]
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, ...fromSource.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const said = { out: '', err: '' }
   child.stdout.on('data', (chunk: Buffer) => (said.out += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (said.err += chunk.toString()))

@@ -11,7 +11,7 @@ import {
   type Outgoing,
   outgoing,
 } from '@edp/event-schemas'
-import { createIntake, type IncomingMessage } from '@edp/messaging'
+import { createIntake, createPipeline, type IncomingMessage } from '@edp/messaging'
 import {
   createHealth,
   createLifecycle,
@@ -63,6 +63,8 @@ export type World = {
   /** The settings of a notification-service process of this world. */
   env(overrides?: Record<string, string>): Record<string, string>
   startWork(overrides?: Record<string, string>): Promise<Work>
+  /** Handles facts and looks after no job: what a process leaves that dies right after its commit. */
+  owe(...messages: ComposedMessage[]): Promise<void>
   /** Ends the sandbox at once; `restartSandbox` brings it back with all of its e-mails. */
   stopSandbox(): Promise<void>
   restartSandbox(): Promise<void>
@@ -214,6 +216,18 @@ export async function createWorld(slowMs = 1500): Promise<World> {
     queue,
     env,
     startWork,
+    async owe(...messages) {
+      const database = openDatabase({ url: db.serviceUrl, applicationName: 'notifications-owed' })
+      const consumer = kafkaConsumer({
+        emailDomain: 'customers.example',
+        reviewDelayMs: 3_600_000,
+        afterCommit: () => undefined,
+      })
+      const source = 'notification-service'
+      const pipeline = createPipeline({ consumer, database, source, namespace, logger })
+      await pipeline.handle(messages.map(asIncoming))
+      await database.end()
+    },
     stopSandbox: async () => {
       await sandboxApp.end('SIGKILL')
     },

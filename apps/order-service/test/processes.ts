@@ -2,15 +2,15 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { waitFor } from '@edp/testkit'
+import { fromSource, waitFor } from '@edp/testkit'
 
 const main = join(import.meta.dirname, '../src/main.ts')
 const children = new Set<ChildProcess>()
 
 /** Starts the service as a process of its own. */
 export function start(env: Record<string, string | undefined>) {
-  const child = spawn(process.execPath, ['--conditions=source', main], {
-    env: { PATH: process.env['PATH'], NODE_ENV: 'test', ...env },
+  const child = spawn(process.execPath, [...fromSource.args, main], {
+    env: { PATH: process.env['PATH'], NODE_ENV: 'test', ...fromSource.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   children.add(child)

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { defineContract, outgoing } from '@edp/event-schemas'
 import { enqueue, outbox, outboxDead, outboxLease } from '@edp/outbox'
 import { type Database, noRow, openDatabase, statement } from '@edp/runtime'
@@ -87,14 +88,21 @@ export async function countLate(
   })
 }
 
-/** Counts up many keys at once, until it is stopped. */
+/**
+ * Counts up many keys at once, until it is stopped. `pauseMs`: how long each key rests between two messages, for tests that start
+ * processes meanwhile, and would wait longest for a core.
+ */
 export function startWriters(
   work: (key: string) => Promise<void>,
   keys: readonly string[],
+  pauseMs = 0,
 ): { stop(): Promise<void> } {
   let stopped = false
   const writers = keys.map(async (key) => {
-    while (!stopped) await work(key)
+    while (!stopped) {
+      await work(key)
+      if (pauseMs > 0) await delay(pauseMs)
+    }
   })
   return {
     stop: async () => {

@@ -42,12 +42,13 @@ function startRelay(env: Record<string, string> = {}): RelayProcess {
 
 // Not "another relay has the lease".
 const drains = 'has the lease, drains'
+const pauseMs = 10
 const keys = Array.from({ length: 12 }, (_, index) => `key-${index}`)
 
 test.each(['relay.before-publish', 'relay.after-publish', 'relay.after-delete'])(
   'a relay killed at %s loses nothing and keeps the order of every key',
   async (point) => {
-    writers = startWriters((key) => count(counters, key, log), keys)
+    writers = startWriters((key) => count(counters, key, log), keys, pauseMs)
     for (const pass of [3, 20]) {
       const { signal } = await startRelay({ FAULT_POINTS: `${point}=kill@${pass}` }).ended()
       expect(signal).toBe('SIGKILL')
@@ -59,7 +60,7 @@ test.each(['relay.before-publish', 'relay.after-publish', 'relay.after-delete'])
 )
 
 test('two relays race for the same rows: nothing is lost, every key keeps its order', async () => {
-  writers = startWriters((key) => count(counters, key, log), keys)
+  writers = startWriters((key) => count(counters, key, log), keys, pauseMs)
   startRelay()
   startRelay()
   const owner = await relayWithLease(relays)
@@ -72,7 +73,7 @@ test('two relays race for the same rows: nothing is lost, every key keeps its or
 })
 
 test('an owner that was stopped beyond its lease goes on beside its successor: every key keeps its order', async () => {
-  writers = startWriters((key) => count(counters, key, log), keys)
+  writers = startWriters((key) => count(counters, key, log), keys, pauseMs)
   // It stops between publish and delete, in the middle of its work, and not where it would wait anyway.
   const owner = startRelay({ FAULT_POINTS: 'relay.after-publish=pause:50' })
   await kafkaSays(owner, drains)

@@ -14,7 +14,7 @@ import {
 } from './counted-messages.ts'
 import { expectAllInOrder, TopicLog } from './topic-log.ts'
 
-const seconds = Number(process.env['LATE_WRITERS_SECONDS'] ?? 60)
+const seconds = Number(process.env['LATE_WRITERS_SECONDS'] ?? 12)
 const random = seededRandom('late writers')
 const keysOf = (kind: string, many: number) =>
   Array.from({ length: many }, (_, index) => `${kind}-${index}`)

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { stack, type TestDatabase, waitFor } from '@edp/testkit'
+import { fromSource, stack, type TestDatabase, waitFor } from '@edp/testkit'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const readinessPattern = /listens at (http:\/\/[^"\s]+)/
@@ -12,9 +12,10 @@ export class RelayProcess {
   #output = ''
 
   constructor(database: Pick<TestDatabase, 'relayUrl'>, env: Record<string, string> = {}) {
-    this.#child = spawn(process.execPath, ['--conditions=source', main], {
+    this.#child = spawn(process.execPath, [...fromSource.args, main], {
       env: {
         PATH: process.env['PATH'],
+        ...fromSource.env,
         HTTP_PORT: '0',
         KAFKA_BROKERS: stack().kafkaBrokers.join(','),
         RABBITMQ_URL: stack().rabbitmqUrl,

@@ -11,7 +11,7 @@ export type SandboxProcess = {
 
 /** The environment alone decides what comes of it, so nothing of the caller's is passed on but the PATH. */
 export function spawnSandbox(env: Record<string, string>): ChildProcess {
-  return spawn(process.execPath, ['--conditions=source', '--import=tsx', 'src/main.ts'], {
+  return spawn(process.execPath, ['--conditions=source', 'src/main.ts'], {
     cwd: join(import.meta.dirname, '..'),
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -139,6 +139,24 @@ describe('a process', () => {
     expect(await service().said()).toEqual([])
   })
 
+  test('forgets what another one had marked as soon as all of it is applied', async () => {
+    const messages = stream('a', 30)
+    await killed(idsOf(messages))
+    await killed(idsOf([...messages, ...stream('b', 1)]))
+    const intake = await openReady({ runs: { heartbeatIntervalMs: 20 } })
+    await intake.start()
+    const marks = () =>
+      service().db.query(
+        'select cardinality(marked_message_ids) as size from consumer_run where heartbeat_at < now() - interval $$30 s$$',
+      )
+    expect(await marks()).toEqual([{ size: 30 }, { size: 31 }])
+    await intake.take(...messages)
+    await waitFor(marks, {
+      message: 'only the one with a message that did not come is left',
+      until: (rows) => isDeepStrictEqual(rows, [{ size: 31 }]),
+    })
+  })
+
   test('does not take who started before it for killed once that says that it lives', async () => {
     const quick = { heartbeatIntervalMs: 20 }
     const one = await openReady({ runs: quick })

@@ -20,7 +20,7 @@ type Running = {
 function run(env: Record<string, string>, args: readonly string[] = []): Running {
   const child = spawn(
     process.execPath,
-    ['--conditions=source', '--import=tsx', 'test/fixtures/example-service.ts', ...args],
+    ['--conditions=source', 'test/fixtures/example-service.ts', ...args],
     {
       cwd: packageFolder,
       env: { PATH: process.env['PATH'], ...env },

@@ -60,7 +60,7 @@ const selectLive = statement(
   'alerts_select_live',
   alertRow,
   `select alert_id, dedup_key, rule, source, severity, status, summary, labels, path, runbook, level, starts_at, quiet_since, ends_at
-   from alerts where status <> 'resolved'`,
+   from alerts where status in ('pending', 'firing')`,
 )
 
 const countBegun = statement(
@@ -101,12 +101,14 @@ const insertAlerts = statement(
    returning alert_id, dedup_key`,
 )
 
+// The ids once more: of how many rows the records are Postgres knows nothing, and would read the whole history to join them.
 const updateAlerts = statement(
   'alerts_update',
   noRow,
   `update alerts a set severity = r.severity, status = r.status, summary = r.summary, labels = r.labels, path = r.path,
      runbook = r.runbook, level = r.level, quiet_since = r.quiet_since, ends_at = r.ends_at
-   from json_to_recordset($1) as r(${columns}) where a.alert_id = r.alert_id`,
+   from json_to_recordset($1) as r(${columns})
+   where a.alert_id = r.alert_id and a.alert_id = any($2::bigint[])`,
 )
 
 const deleteAlerts = statement(
@@ -140,7 +142,10 @@ export async function writeChanges(
     else updated.push({ ...next, alertId })
   }
   if (gone.length > 0) void tx.execute(deleteAlerts, [gone])
-  if (updated.length > 0) void tx.execute(updateAlerts, [asRecords(updated)])
+  if (updated.length > 0) {
+    const ids = updated.map(({ alertId }) => alertId)
+    void tx.execute(updateAlerts, [asRecords(updated), ids])
+  }
   const ids = new Map<string, number>()
   if (begun.length > 0) {
     const rows = await tx.run(insertAlerts, [asRecords(begun)])

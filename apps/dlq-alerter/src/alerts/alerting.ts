@@ -132,6 +132,8 @@ function thresholdBoundsOf(settings: AlertingSettings): ThresholdBounds {
     parkedMessagesMax: settings.ALERT_PARKED_MESSAGES_MAX,
     sagaAgeMaxMs: settings.ALERT_SAGA_AGE_MAX_MS,
     dueLagMaxMs: settings.ALERT_DUE_LAG_MAX_MS,
+    jobsWaitingMax: settings.ALERT_JOBS_WAITING_MAX,
+    jobsFailedMax: settings.ALERT_JOBS_FAILED_MAX,
     holdMs: settings.ALERT_HOLD_MS,
     unreadableMs: settings.ALERT_UNREADABLE_MS,
   }

@@ -79,7 +79,11 @@ export const alertingConfig = {
   ALERT_OUTBOX_AGE_MAX_MS: milliseconds.default(60_000).describe('of the oldest outbox row'),
   ALERT_PARKED_MESSAGES_MAX: positiveInteger.default(100).describe('parked for another attempt'),
   ALERT_SAGA_AGE_MAX_MS: milliseconds.default(900_000).describe('of a saga that has not ended'),
-  ALERT_DUE_LAG_MAX_MS: milliseconds.default(300_000).describe('of a timer, or of a payment'),
+  ALERT_DUE_LAG_MAX_MS: milliseconds
+    .default(300_000)
+    .describe('of a timer, a payment or a notification'),
+  ALERT_JOBS_WAITING_MAX: positiveInteger.default(1000).describe('jobs waiting in a BullMQ queue'),
+  ALERT_JOBS_FAILED_MAX: positiveInteger.default(100).describe('failed jobs in a BullMQ queue'),
   ALERT_ATTEMPT_TIMEOUT_MS: milliseconds.default(5000).describe('for a notification'),
   ALERT_ATTEMPTS_MAX: positiveInteger
     .default(120)

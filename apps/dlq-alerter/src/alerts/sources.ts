@@ -1,4 +1,4 @@
-import { createLoop, type Logger, type Loop } from '@edp/runtime'
+import { createLoop, gauge, type Logger, type Loop } from '@edp/runtime'
 import { z } from 'zod'
 import { answerText } from './answer-text.ts'
 import { type Sample, readSamples } from './prometheus-text.ts'
@@ -12,6 +12,13 @@ export interface Source {
   /** @throws when it does not answer, or not with figures */
   read(signal: AbortSignal): Promise<Sample[]>
 }
+
+// Not under the name that the rules look for: the alerter reads its own page too.
+const queueDepth = gauge(
+  'edp_rabbitmq_queue_messages',
+  "Messages in a queue, by RabbitMQ's count",
+  ['queue'],
+)
 
 const answerBytesMax = 4 * 1024 * 1024
 
@@ -50,13 +57,14 @@ export function rabbitmqSource(options: {
       const queues = queuesAnswer.parse(
         JSON.parse(await getText(url, { signal, headers: { authorization } })),
       )
-      return queues
-        .filter(({ name }) => name.startsWith(`${options.namespace}.`))
-        .map(({ name: queue, messages: value }) => ({
-          name: queueMetric,
-          labels: { queue },
-          value,
-        }))
+      const own = queues.filter(({ name }) => name.startsWith(`${options.namespace}.`))
+      queueDepth.reset()
+      for (const { name: queue, messages } of own) queueDepth.set({ queue }, messages)
+      return own.map(({ name: queue, messages: value }) => ({
+        name: queueMetric,
+        labels: { queue },
+        value,
+      }))
     },
   }
 }

@@ -10,6 +10,8 @@ export interface ThresholdBounds {
   readonly parkedMessagesMax: number
   readonly sagaAgeMaxMs: number
   readonly dueLagMaxMs: number
+  readonly jobsWaitingMax: number
+  readonly jobsFailedMax: number
   /** How long a figure has to be above its bound, so that a restart or a burst tells nobody. */
   readonly holdMs: number
   /** The same for a source that cannot be read. */
@@ -47,6 +49,7 @@ export function thresholdRules(bounds: ThresholdBounds): Rule[] {
     ...brokerRules(bounds),
     ...outboxRules(bounds),
     ...sagaRules(bounds),
+    ...jobRules(bounds),
     {
       name: 'parked-messages',
       metric: 'edp_parked_messages',
@@ -215,6 +218,49 @@ function sagaRules(bounds: ThresholdBounds): Rule[] {
       severity: 'warning',
       runbook: 'stuck-saga.md',
       summary: (value) => `A payment has been due at the gateway for ${seconds(value)}`,
+    },
+  ]
+}
+
+function jobRules(bounds: ThresholdBounds): Rule[] {
+  const jobs = { by: ['queue'], combine: 'max', severity: 'warning', runbook: 'jobs.md' } as const
+  return [
+    {
+      ...jobs,
+      name: 'jobs-waiting',
+      metric: 'edp_queue_jobs',
+      where: (labels) => labels['state'] === 'waiting',
+      max: bounds.jobsWaitingMax,
+      forMs: bounds.holdMs,
+      summary: (value, labels) =>
+        `${counted(value, 'job')} waiting in the queue ${labels['queue']}`,
+    },
+    {
+      ...jobs,
+      name: 'jobs-failed',
+      metric: 'edp_queue_jobs',
+      where: (labels) => labels['state'] === 'failed',
+      max: bounds.jobsFailedMax,
+      forMs: 0,
+      summary: (value, labels) => `${counted(value, 'failed job')} in the queue ${labels['queue']}`,
+    },
+    {
+      ...jobs,
+      name: 'jobs-stalled',
+      metric: 'edp_queue_jobs_stalled_recently',
+      max: 0,
+      forMs: 0,
+      summary: (value, labels) =>
+        `${counted(value, 'job')} of the queue ${labels['queue']} stalled lately: a process ended or hung with it`,
+    },
+    {
+      ...jobs,
+      name: 'notification-due-lag',
+      metric: 'edp_notification_due_lag_seconds',
+      by: [],
+      max: bounds.dueLagMaxMs / 1000,
+      forMs: bounds.holdMs,
+      summary: (value) => `A notification has been due for ${seconds(value)}`,
     },
   ]
 }

@@ -15,6 +15,8 @@ const bounds: ThresholdBounds = {
   parkedMessagesMax: 100,
   sagaAgeMaxMs: 900_000,
   dueLagMaxMs: 300_000,
+  jobsWaitingMax: 1000,
+  jobsFailedMax: 100,
   holdMs: 60_000,
   unreadableMs: 120_000,
 }
@@ -44,6 +46,13 @@ test.each([
   ['edp_saga_oldest_active_seconds{definition="f"} 901', ['saga-stuck']],
   ['edp_saga_timer_lag_seconds{definition="f"} 301', ['saga-timer-lag']],
   ['edp_payment_due_lag_seconds 301', ['payment-due-lag']],
+  ['edp_queue_jobs{queue="q",state="waiting"} 1000', []],
+  ['edp_queue_jobs{queue="q",state="waiting"} 1001', ['jobs-waiting']],
+  ['edp_queue_jobs{queue="q",state="failed"} 100', []],
+  ['edp_queue_jobs{queue="q",state="failed"} 101', ['jobs-failed']],
+  ['edp_queue_jobs{queue="q",state="completed"} 1000000', []],
+  ['edp_queue_jobs_stalled_recently{queue="q"} 1', ['jobs-stalled']],
+  ['edp_notification_due_lag_seconds 301', ['notification-due-lag']],
   ['edp_parked_messages{consumer="c",status="retrying"} 101', ['parked-messages']],
   ['edp_parked_messages{consumer="c",status="dead"} 101', []],
 ])('%s: %j', (text, rules) => {

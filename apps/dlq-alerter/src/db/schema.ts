@@ -74,6 +74,10 @@ export const letters = pgTable(
     unique('letters_identity').on(table.consumer, table.messageId),
     index('letters_status').on(table.status, table.letterId),
     index('letters_group').on(table.groupId, table.status, table.letterId),
+    // For their removal.
+    index('letters_ended')
+      .on(table.updatedAt)
+      .where(sql`${table.status} in ('resolved', 'archived')`),
     check('letters_status', sql`${table.status} in ('open', 'redriving', 'resolved', 'archived')`),
     check(
       'letters_redriving',
@@ -100,7 +104,10 @@ export const earlyResolutions = pgTable(
     outcome: text().$type<LetterOutcome>().notNull(),
     factAt: at().notNull(),
   },
-  (table) => [primaryKey({ columns: [table.consumer, table.messageId] })],
+  (table) => [
+    primaryKey({ columns: [table.consumer, table.messageId] }),
+    index('early_resolutions_said').on(table.factAt),
+  ],
 )
 
 /**

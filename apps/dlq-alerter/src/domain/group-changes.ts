@@ -36,6 +36,17 @@ export function groupChanges(changes: Iterable<LetterChange>): GroupChange[] {
   return [...groups.values()].filter(isChange).toSorted((a, b) => (a.groupId < b.groupId ? -1 : 1))
 }
 
+/** What changes of the groups of letters that are removed, one entry a group, sorted. */
+export function removedFromGroups(
+  letters: Iterable<{ readonly groupId: string; readonly status: LetterStatus }>,
+): GroupChange[] {
+  const groups = new Map<string, GroupChange>()
+  for (const { groupId, status } of letters) {
+    groups.set(groupId, counted(groups.get(groupId) ?? unchanged(groupId), status, -1))
+  }
+  return [...groups.values()].toSorted((a, b) => (a.groupId < b.groupId ? -1 : 1))
+}
+
 function unchanged(groupId: string): GroupChange {
   return { groupId, open: 0, redriving: 0, resolved: 0, archived: 0, failed: undefined }
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { fromSource } from '@edp/testkit'
 
 const app = join(import.meta.dirname, '..', '..')
 
@@ -10,9 +11,9 @@ export function spawnAlerter(env: Record<string, string>): {
   readonly ended: Promise<unknown>
   readonly output: () => string
 } {
-  const child = spawn(process.execPath, ['--conditions=source', '--import=tsx', 'src/main.ts'], {
+  const child = spawn(process.execPath, [...fromSource.args, 'src/main.ts'], {
     cwd: app,
-    env: { PATH: process.env['PATH'], HTTP_PORT: '0', ...env },
+    env: { PATH: process.env['PATH'], ...fromSource.env, HTTP_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''

@@ -55,6 +55,30 @@ test('a figure above its bound for long enough is told, and when it is below it 
   await page.close()
 })
 
+test('too many waiting and failed jobs are told, and when they are fewer again', async () => {
+  const jobs = (waiting: number, failed: number): string =>
+    `edp_queue_jobs{queue="notifications",state="waiting"} ${waiting}
+edp_queue_jobs{queue="notifications",state="failed"} ${failed}`
+  const page = await metricsPage(jobs(1001, 101))
+  await world.start({ METRICS_URLS: page.urls })
+  await waitFor(
+    () => world.db.query("select rule from alerts where status = 'firing' order by rule"),
+    {
+      message: 'both alert',
+      until: (rows) => rows.map(({ rule }) => rule).join() === 'jobs-failed,jobs-waiting',
+    },
+  )
+  page.show(jobs(1000, 100))
+  await waitFor(
+    () => world.db.query("select rule from alerts where status = 'resolved' order by rule"),
+    {
+      message: 'both have ended',
+      until: (rows) => rows.map(({ rule }) => rule).join() === 'jobs-failed,jobs-waiting',
+    },
+  )
+  await page.close()
+})
+
 test('a source that cannot be read is told, its alerts stay, and both end when it answers well', async () => {
   const page = await metricsPage(age(100))
   await world.start({ METRICS_URLS: page.urls })

@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis'
 import { type JobData, type JobResult, openRedis, queueName } from './job-queue.ts'
 
 const retryMs = 1000
+const awayLookMs = 250
 
 /** Something of BullMQ that runs on a connection of its own. */
 type Runner = Pick<Worker | QueueEvents, 'waitUntilReady' | 'run' | 'close'>
@@ -63,21 +64,26 @@ export function createRunner(options: {
       stopping.abort(new Error(`${name} is stopping`))
       if (current === undefined) return
       const { runner, redis } = current
-      // It finishes what it is doing; without Redis it cannot say so, and would wait for that for ever.
-      const timer = setInterval(() => {
-        if (redis.status !== 'ready') redis.disconnect()
-      }, retryMs)
-      try {
-        await runner.close()
-      } finally {
-        clearInterval(timer)
-        redis.disconnect()
-      }
+      await Promise.race([runner.close(), untilAway(redis)])
+      redis.disconnect()
     },
     report() {
       const isUp = isRunning && current?.redis.status === 'ready'
       return isUp ? { status: 'ok' } : { status: 'degraded', detail: 'Redis is away: jobs wait' }
     },
+  }
+}
+
+/**
+ * Resolves when Redis has been away for two looks: a runner that closes then waits for the end of a connection that is no more, for
+ * ever. What it has disconnected by then does not come back.
+ */
+async function untilAway(redis: Redis): Promise<void> {
+  let looks = 0
+  while (looks < 2) {
+    await sleep(awayLookMs)
+    looks = redis.status === 'ready' ? 0 : looks + 1
+    if (redis.status === 'end') return
   }
 }
 

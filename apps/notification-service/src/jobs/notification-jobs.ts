@@ -1,12 +1,13 @@
 import type { Component, Database, Health, Logger } from '@edp/runtime'
 import type { DueWork } from '@edp/messaging'
+import type { Processor } from 'bullmq'
 import type { Config } from '../config.ts'
 import type { NotificationQueries } from '../db/notification-queries.ts'
 import { createDeadJobs } from './dead-jobs.ts'
 import { createDigests } from './digest.ts'
 import { createFeeder, createReconciler } from './feeder.ts'
 import { createJobEvents, createNotificationMetrics, createQueueCounts } from './job-metrics.ts'
-import { JobQueue } from './job-queue.ts'
+import { type JobData, JobQueue, type JobResult } from './job-queue.ts'
 import { createJobStore } from './job-store.ts'
 import { createRunner, makeWorker } from './job-worker.ts'
 import { createMailSender } from './mail-sender.ts'
@@ -121,22 +122,24 @@ function createSending(
     baseMs: config.PROVIDER_RETRY_BASE_MS,
     capMs: config.PROVIDER_RETRY_CAP_MS,
   })
-  const process = createProcessor({
-    store,
-    sender,
-    jobs,
-    pause,
-    leaseMs: config.LEASE_MS,
-    planDigest: plan,
-    logger,
-  })
+  const hand = inHand(
+    createProcessor({
+      store,
+      sender,
+      jobs,
+      pause,
+      leaseMs: config.LEASE_MS,
+      planDigest: plan,
+      logger,
+    }),
+  )
   const worker = createRunner({
     name: 'job-worker',
     redisUrl: config.REDIS_URL,
     make: (connection) =>
       makeWorker(connection, {
         namespace,
-        process,
+        process: hand.process,
         concurrency: config.JOB_CONCURRENCY,
         perSecondMax: config.MAILS_PER_SECOND_MAX,
         lockMs: config.JOB_LOCK_MS,
@@ -152,5 +155,31 @@ function createSending(
     start: async () => undefined,
     stop: async () => sender.close(),
   }
-  return [connections, worker]
+  return [connections, hand.component, worker]
+}
+
+/** Jobs that are under way are finished before what they need is stopped, also when the worker cannot wait for them itself. */
+function inHand(process: Processor<JobData, JobResult>): {
+  process: Processor<JobData, JobResult>
+  component: Component
+} {
+  const running = new Set<Promise<unknown>>()
+  return {
+    process: async (job, token) => {
+      const work = Promise.resolve(process(job, token))
+      running.add(work)
+      try {
+        return await work
+      } finally {
+        running.delete(work)
+      }
+    },
+    component: {
+      name: 'jobs-in-hand',
+      start: async () => undefined,
+      stop: async () => {
+        await Promise.allSettled(running)
+      },
+    },
+  }
 }

@@ -1,0 +1,2 @@
+CREATE INDEX "early_resolutions_said" ON "early_resolutions" USING btree ("fact_at");--> statement-breakpoint
+CREATE INDEX "letters_ended" ON "letters" USING btree ("updated_at") WHERE "letters"."status" in ('resolved', 'archived');
