@@ -139,7 +139,7 @@ test('each consumer gets every fact, in a group of its own, whatever becomes of 
   ])
   second.child.kill('SIGTERM')
   expect(await once(second.child, 'exit')).toEqual([0, null])
-}, 120_000)
+}, 240_000)
 
 test('a bad environment is refused with every problem in one message and exit code 1', async () => {
   const { child, output } = startProcess({ HTTP_PORT: '70000', DATABASE_URL: 'mysql://x@y/z' })

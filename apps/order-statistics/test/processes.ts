@@ -33,14 +33,14 @@ export async function startReady(
   const { child, output } = startProcess({ HTTP_PORT: '0', ...env })
   const url = await waitFor(() => /listens at (http:\/\/[^"\s]+)/.exec(output())?.[1], {
     message: 'the service listens',
-    timeoutMs: 20_000,
+    timeoutMs: 60_000,
   })
   await waitFor(
     async () => {
       const response = await fetch(`${url}/health/ready`)
       return response.ok && (await response.text()).includes('"status":"ok"')
     },
-    { message: `the service is ready, its output was ${output()}`, timeoutMs: 30_000 },
+    { message: `the service is ready, its output was ${output()}`, timeoutMs: 60_000 },
   )
   return { child, url }
 }
