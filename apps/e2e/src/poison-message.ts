@@ -21,7 +21,7 @@ export async function poisonMessage(context: ScenarioContext): Promise<Cast> {
   const order = await place(context, 'tok_ok', [{ sku, quantity: 2 }])
   try {
     tell('a faulty release writes "quantity": "two" into the message')
-    letter = await untilLetter(deadLetters, order.orderId)
+    letter = await untilLetters(deadLetters, order.orderId)
   } finally {
     await rollBack()
   }
@@ -30,8 +30,7 @@ export async function poisonMessage(context: ScenarioContext): Promise<Cast> {
   tell(`alert: ${alert.summary}`)
   tell(`see ${alert.runbook}`)
   tell(`edp letters show ${letter.letterId}`)
-  const { content } = await deadLetters.letter(letter.letterId)
-  await deadLetters.correct(letter.letterId, content.body.replace('"two"', '2'))
+  await correct(deadLetters, letter)
   tell('edp letters edit: "two" → 2, checked against the schema')
   await deadLetters.redrive(letter.letterId)
   tell('edp letters redrive')
@@ -40,18 +39,42 @@ export async function poisonMessage(context: ScenarioContext): Promise<Cast> {
     return (await deadLetters.letter(letter.letterId)).status
   })
   tell('the letter is resolved: its consumer said so')
+  await mendOthers(deadLetters, order.orderId)
   return { orders: [order], skus: [sku] }
 }
 
-async function untilLetter(deadLetters: DeadLetterApi, orderId: string): Promise<Letter> {
-  let letter: Letter | undefined
-  await untilEqual('dead letters of the order', 1, async () => {
-    const letters = await deadLetters.lettersOf(orderId)
-    letter = letters[0]
-    return letters.length
+async function correct(deadLetters: DeadLetterApi, { letterId }: Letter): Promise<void> {
+  const { content } = await deadLetters.letter(letterId)
+  await deadLetters.correct(letterId, content.body.replace('"two"', '2'))
+}
+
+/** Every consumer of the message has a letter of its own: of whoever reserves stock, and of the statistics. Gives the first one's. */
+async function untilLetters(deadLetters: DeadLetterApi, orderId: string): Promise<Letter> {
+  let letters: Letter[] = []
+  const serviceOf = ({ consumer }: Letter): string => consumer.split('.')[0] ?? consumer
+  await untilEqual('services with a dead letter of the order', 2, async () => {
+    letters = await deadLetters.lettersOf(orderId)
+    return new Set(letters.map(serviceOf)).size
   })
-  if (letter === undefined) throw new Error(`order ${orderId} has no dead letter`)
+  const letter = letters.find((one) => serviceOf(one) === 'inventory-service')
+  if (letter === undefined) throw new Error(`inventory-service has no dead letter of ${orderId}`)
   return letter
+}
+
+/** The statistics' letter, and those of the commands that the saga sent again meanwhile. */
+async function mendOthers(deadLetters: DeadLetterApi, orderId: string): Promise<void> {
+  // A letter is open for a moment longer, until its redrive has sent it.
+  const mended = new Set<string>()
+  await untilEqual('letters of the order that are not resolved', 0, async () => {
+    const letters = await deadLetters.lettersOf(orderId)
+    for (const letter of letters) {
+      if (letter.status !== 'open' || mended.has(letter.letterId)) continue
+      mended.add(letter.letterId)
+      await correct(deadLetters, letter)
+      await deadLetters.redrive(letter.letterId)
+    }
+    return letters.filter(({ status }) => status !== 'resolved').length
+  })
 }
 
 async function untilAlert(deadLetters: DeadLetterApi, letter: Letter): Promise<Alert> {

@@ -23,9 +23,8 @@ const customerDomain = 'customers.example'
 export async function toldCustomers(context: ScenarioContext): Promise<Cast> {
   const { tell } = context
   const sku = await makeProduct(context, 10)
-  const [happy, late, unknown] = ['ada', 'ben', 'refused'].map(
-    (name) => `${name}-${randomBytes(4).toString('hex')}`,
-  ) as [string, string, string]
+  const named = (name: string): string => `${name}-${randomBytes(4).toString('hex')}`
+  const [happy, late, unknown] = [named('ada'), named('ben'), named('refused')]
   const confirmed = await placeFor(context, happy, [{ sku, quantity: 1 }])
   const cancelled = await placeFor(context, late, [{ sku, quantity: 100 }])
   const refused = await placeFor(context, unknown, [{ sku, quantity: 1 }])

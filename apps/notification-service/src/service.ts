@@ -36,20 +36,9 @@ export async function createService(
     port: config.HTTP_PORT,
   })
   await http.app.register(routes, { queries })
-  const upkeep = createInboxUpkeep({
-    database,
-    logger,
-    health,
-    retentionDays: inboxRetentionDays,
-  })
-  const jobs = createNotificationJobs(config, {
-    source: name,
-    database,
-    queries,
-    logger,
-    health,
-    onCrash: fatal,
-  })
+  const upkeep = createInboxUpkeep({ database, logger, health, retentionDays: inboxRetentionDays })
+  const parts = { source: name, database, queries, logger, health, onCrash: fatal }
+  const jobs = createNotificationJobs(config, parts)
   const consumer = kafkaConsumer({
     emailDomain: config.CUSTOMER_EMAIL_DOMAIN,
     reviewDelayMs: config.REVIEW_REQUEST_DELAY_MS,

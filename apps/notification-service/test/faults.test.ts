@@ -226,8 +226,8 @@ describe('an SMTP server', () => {
   })
 
   test('that is slower than lease and lock gets each e-mail once, from two processes', async () => {
-    const work = await world.startWork()
-    await world.startWork()
+    const work = await world.startWork({ LEASE_MS: '1000' })
+    await world.startWork({ LEASE_MS: '1000' })
     const orderIds = orders(6)
     await work.deliver(...orderIds.map((id, index) => confirmed(id, `slow-${index}`)))
     await untilAllSent(orderIds)

@@ -48,7 +48,7 @@ export type Work = {
   /** Hands a command about a dead letter in. */
   command(message: ComposedMessage): Promise<void>
   /** Every check that is not ok. */
-  problems(): string[]
+  readonly problems: () => string[]
   stop(): Promise<void>
 }
 
@@ -112,7 +112,8 @@ export async function createWorld(slowMs = 1500): Promise<World> {
     REDIS_URL: redisLink.url,
     SMTP_URL: `smtp://127.0.0.1:${smtpPort}`,
     JOB_LOCK_MS: '1000',
-    LEASE_MS: '1000',
+    // Longer than a busy machine may keep a process from running: a pause beyond it may double an e-mail.
+    LEASE_MS: '5000',
     JOB_ATTEMPTS_MAX: '3',
     JOB_RETRY_BASE_MS: '20',
     PROVIDER_RETRY_BASE_MS: '50',

@@ -44,7 +44,7 @@ export interface DigestOptions {
 /** The digests for the operators. */
 export interface Digests {
   /** Writes the row of the digest that was due last at `at`, once, however often it is asked for. @returns its id */
-  plan(at: Date): Promise<string>
+  readonly plan: (at: Date) => Promise<string>
   /** Sees to the Job Scheduler, and to a digest that it has missed: with Redis emptied, or all processes down. */
   keep(now: Date): Promise<void>
 }

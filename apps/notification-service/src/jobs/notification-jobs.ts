@@ -22,18 +22,18 @@ export interface NotificationJobs {
   readonly components: Component[]
 }
 
+/** What the jobs are built on. */
+export interface JobsParts {
+  source: string
+  database: Database
+  queries: NotificationQueries
+  logger: Logger
+  health: Health
+  onCrash: (error: unknown) => void
+}
+
 /** Everything behind the rows: what brings them to Redis, what takes them from there and sends them, and what looks after both. */
-export function createNotificationJobs(
-  config: Config,
-  parts: {
-    source: string
-    database: Database
-    queries: NotificationQueries
-    logger: Logger
-    health: Health
-    onCrash: (error: unknown) => void
-  },
-): NotificationJobs {
+export function createNotificationJobs(config: Config, parts: JobsParts): NotificationJobs {
   const { source, database, queries, logger, health, onCrash } = parts
   const namespace = config.MESSAGING_NAMESPACE
   const redisUrl = config.REDIS_URL
