@@ -7,6 +7,7 @@ const consumers = [
   'order-service',
   'inventory-service',
   'payment-service',
+  'notification-service',
   'order-statistics',
 ] as const
 

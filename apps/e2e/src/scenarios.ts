@@ -18,6 +18,7 @@ import {
   untilEqual,
   watchTimeline,
 } from './story.ts'
+import { toldCustomers } from './told-customers.ts'
 
 /** A story of one or more orders, with what must come of it: in both styles the same. */
 export interface Scenario {
@@ -229,6 +230,18 @@ export const scenarios: readonly Scenario[] = [
       onHand: [3],
     },
     run: poisonMessage,
+  },
+  {
+    name: 'told-customers',
+    title: 'What customers are told: at once, later, first of all, and after a dead job',
+    inDemo: true,
+    ending: {
+      orders: { confirmed: 2, 'cancelled: out-of-stock': 1 },
+      charges: { captured: 2 },
+      keptMinor: 2 * priceMinor,
+      onHand: [8],
+    },
+    run: toldCustomers,
   },
 ]
 

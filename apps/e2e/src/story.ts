@@ -9,6 +9,9 @@ export interface ScenarioContext {
   coordination: Coordination
   /** Where dlq-alerter answers. */
   deadLettersUrl: string
+  /** Where notification-service answers, and where the mail sandbox shows its e-mails. */
+  notificationsUrl: string
+  mailsUrl: string
   /** The database of order-service, as administrator: for what only a bug could do. */
   ordersDatabaseUrl: string
   /** Shows a line to whoever watches. */

@@ -318,13 +318,13 @@ export function serviceUrls({ apps }: System): ServiceUrls {
 }
 
 /** What a scenario needs of a system. */
-export function sceneOf(
-  system: System,
-): Pick<ScenarioContext, 'api' | 'deadLettersUrl' | 'ordersDatabaseUrl'> {
+export function sceneOf(system: System): Omit<ScenarioContext, 'coordination' | 'tell'> {
   const urls = serviceUrls(system)
   return {
     api: createApi(urls),
     deadLettersUrl: urls.deadLetters,
+    notificationsUrl: system.apps['notification-service'].url,
+    mailsUrl: system.apps['smtp-sandbox'].url,
     ordersDatabaseUrl: system.databases.orders,
   }
 }

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { untilAllTold } from '../src/all-told.ts'
 import { createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
 import { expectAllEnded, type Load, startLoad } from '../src/load.ts'
@@ -34,6 +35,8 @@ it('loses and doubles nothing when each app is killed once in the middle of the 
     await load.more(50)
   }
   await expectAllEnded(system, await load.stop())
+  // One for each e-mail that was under way when a process of either side was killed, at most.
+  expect(await untilAllTold(system)).toBeLessThanOrEqual(20)
 })
 
 it('loses and doubles nothing when a second process of each service joins and is killed', async () => {

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { untilAllTold } from '../src/all-told.ts'
 import { createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
 import { noFailures, readFailures } from '../src/failures.ts'
@@ -54,11 +55,12 @@ it('takes orders while RabbitMQ is stopped in the middle of sagas, and ends all 
   await expectUnharmed()
 })
 
-it('notices nothing when Redis is stopped: nothing of an order needs it', async () => {
+it('takes and ends orders while Redis is stopped, and tells every customer when it is back', async () => {
   const before = load.accepted()
   await outage('redis')
   expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
   await expectAllEnded(system, await load.stop(), 120_000)
+  expect(await untilAllTold(system)).toBe(0)
   await expectUnharmed()
 })
 

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { fromSource } from '@edp/testkit'
 
 /** An app that runs as a process of its own. */
 export type AppProcess = {
@@ -18,9 +19,9 @@ const apps = join(import.meta.dirname, '..', '..')
 
 /** Spawns an app from its sources. Nothing of the caller's environment is passed on but the PATH. */
 export function spawnApp(app: string, env: Record<string, string>): ChildProcess {
-  return spawn(process.execPath, ['--conditions=source', '--import=tsx', 'src/main.ts'], {
+  return spawn(process.execPath, [...fromSource.args, 'src/main.ts'], {
     cwd: join(apps, app),
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH: process.env['PATH'], ...fromSource.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 }

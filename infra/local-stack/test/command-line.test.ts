@@ -13,7 +13,7 @@ test.each([
   { args: ['down', 'mysql'], says: 'knows these servers' },
   { args: ['up', '--quickly'], says: '--quickly' },
 ])('stack $args is wrong use: said in words, exit code 2', async ({ args, says }) => {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=source', main, ...args])
+  const child = spawn(process.execPath, ['--conditions=source', main, ...args])
   let said = ''
   child.stderr.on('data', (chunk: Buffer) => {
     said += String(chunk)

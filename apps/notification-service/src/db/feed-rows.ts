@@ -17,7 +17,7 @@ const columns = `id, kind, round, (extract(epoch from due_at - now()) * 1000)::f
 const toAdd = statement(
   'feed_rows_to_add',
   feedRow,
-  `select ${columns} from notifications where status = 'pending' and queued_at is null order by due_at limit $1`,
+  `select ${columns} from notifications where status = 'pending' and queued_at is null order by kind, due_at limit $1`,
 )
 
 const toRemove = statement(
@@ -35,12 +35,13 @@ const toCompare = statement(
    order by due_at limit $1`,
 )
 
+// Also of one that was cancelled meanwhile: its job is there now, and is to be removed.
 const seen = statement(
   'feed_rows_seen',
   noRow,
   `update notifications n set queued_at = now()
    from unnest($1::uuid[], $2::integer[]) as s (id, round)
-   where n.id = s.id and n.round = s.round and n.status = 'pending'`,
+   where n.id = s.id and n.round = s.round`,
 )
 
 const removed = statement(
@@ -51,7 +52,7 @@ const removed = statement(
    where n.id = s.id and n.status = 'cancelled'`,
 )
 
-/** Notifications without a job, what is due first. */
+/** Notifications without a job, cancellations first. */
 export function rowsToAdd(tx: Tx, limit: number): Promise<FeedRow[]> {
   return tx.run(toAdd, [limit])
 }

@@ -68,8 +68,9 @@ export const notifications = pgTable(
     check('notifications_sent', sql`(${table.status} = 'sent') = (${table.sentAt} is not null)`),
     uniqueIndex('notifications_order').on(table.orderId, table.kind),
     // Each has only what somebody still has to do something about, so they stay small however many were sent.
+    // By kind first, which no other index has: the feeder would else walk over all that waits for its hour.
     index('notifications_to_add')
-      .on(table.dueAt)
+      .on(table.kind, table.dueAt)
       .where(sql`${table.status} = 'pending' and ${table.queuedAt} is null`),
     index('notifications_to_remove')
       .on(table.queuedAt)

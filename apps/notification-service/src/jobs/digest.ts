@@ -15,7 +15,7 @@ const countsBetween = statement(
 const anyBefore = statement(
   'digest_any_before',
   z.object({ any_before: z.boolean() }),
-  `select exists (select 1 from notifications where created_at < $1) as any_before`,
+  `select coalesce(min(created_at) < $1, false) as any_before from notifications`,
 )
 
 const insert = statement(

@@ -1,0 +1,2 @@
+DROP INDEX "notifications_to_add";--> statement-breakpoint
+CREATE INDEX "notifications_to_add" ON "notifications" USING btree ("kind","due_at") WHERE "notifications"."status" = 'pending' and "notifications"."queued_at" is null;

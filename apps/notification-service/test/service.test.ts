@@ -1,0 +1,141 @@
+import { once } from 'node:events'
+import { type ComposedMessage, topics } from '@edp/event-schemas'
+import {
+  createKafkaPublisher,
+  declareTopology,
+  deleteTopics,
+  deleteTopology,
+  ensureTopics,
+} from '@edp/messaging'
+import { createLogger, declaredStatements } from '@edp/runtime'
+import { explainPlans, stack, waitFor } from '@edp/testkit'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type AppProcess, spawnApp, startApp } from './processes.ts'
+import { cancelled, confirmed, createWorld, newOrderId, type World } from './world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await createWorld()
+})
+afterAll(() => world.close())
+
+describe('the service as a process', () => {
+  let service: AppProcess
+  const logger = createLogger('test', 'silent')
+  const { kafkaBrokers: brokers, rabbitmqUrl: url } = stack()
+  const publisher = createKafkaPublisher({ brokers, clientId: 'test', logger })
+
+  beforeAll(async () => {
+    const { namespace } = world
+    await ensureTopics({ brokers, namespace, topics })
+    await declareTopology({ url, namespace })
+    await publisher.start()
+    service = await startApp('notification-service', world.env())
+  })
+  afterAll(async () => {
+    await service.end('SIGKILL')
+    await publisher.stop()
+    await deleteTopology({ url, namespace: world.namespace })
+    await deleteTopics({ brokers, namespace: world.namespace, topics })
+  })
+
+  async function publish(...messages: ComposedMessage[]): Promise<void> {
+    const rows = messages.map(
+      ({ id: messageId, destination, key, type, payload, headers }, id) => ({
+        id,
+        messageId,
+        destination: destination.replace(/^test\./, `${world.namespace}.`),
+        key,
+        type,
+        payload,
+        headers,
+      }),
+    )
+    expect((await publisher.publish(rows)).filter(Boolean)).toEqual([])
+  }
+
+  test('tells customers what Kafka brings, and shows what it told', async () => {
+    const [kept, given] = [newOrderId(), newOrderId()]
+    await publish(confirmed(kept), cancelled(given, 'ben'))
+    await world.untilRow(kept, 'confirmation', 'sent')
+    await world.untilRow(given, 'cancellation', 'sent')
+    const answer = await fetch(`${service.url}/notifications?orderId=${kept}`)
+    const page = (await answer.json()) as { notifications: { kind: string; status: string }[] }
+    expect(page.notifications.map(({ kind, status }) => `${kind} ${status}`).toSorted()).toEqual([
+      'confirmation sent',
+      'review-request pending',
+    ])
+    expect((await world.mails(given)).map(({ to }) => to)).toEqual([['ben@customers.example']])
+    expect((await fetch(`${service.url}/notifications?limit=0`)).status).toBe(400)
+  })
+
+  test('counts what happens to jobs, how many are in which state, and how long they took', async () => {
+    const orderId = newOrderId()
+    await publish(confirmed(orderId, `refused-${orderId}`))
+    await world.untilRow(orderId, 'confirmation', 'dead')
+    const page = await waitFor(async () => (await fetch(`${service.url}/metrics`)).text(), {
+      message: 'the failed job is counted',
+      until: (text) => text.includes('edp_queue_jobs{queue="notifications",state="failed"} 1'),
+    })
+    for (const sample of [
+      'edp_queue_jobs{queue="notifications",state="waiting"} 0',
+      'edp_queue_jobs{queue="notifications",state="active"} 0',
+      'edp_jobs_total{queue="notifications",event="failed"} 1',
+      'edp_jobs_total{queue="notifications",event="stalled"} 0',
+      'edp_queue_jobs_stalled_recently{queue="notifications"} 0',
+      'edp_notification_due_lag_seconds 0',
+      'edp_job_seconds_count{queue="notifications",job="send-confirmation",outcome="failed"} 1',
+    ]) {
+      expect(page).toContain(`${sample}\n`)
+    }
+    expect(page).toMatch(/^edp_jobs_total\{queue="notifications",event="completed"\} [1-9]/m)
+    expect(page).toMatch(/^edp_queue_jobs\{queue="notifications",state="delayed"\} [1-9]/m)
+    expect(page).toMatch(/^edp_consumer_lag_messages\{.*consumer="notification-service\.kafka"/m)
+  })
+
+  test('finishes what is under way when it is stopped, and exits with 0', async () => {
+    const orderId = newOrderId()
+    await publish(confirmed(orderId, `slow-${orderId}`))
+    await waitFor(() => world.row(orderId, 'confirmation'), {
+      message: 'it is being sent',
+      until: (row) => row?.['lease_owner'] !== null && row !== undefined,
+    })
+    expect(await service.end('SIGTERM')).toBe(0)
+    expect(await world.row(orderId, 'confirmation')).toMatchObject({ status: 'sent', attempts: 0 })
+    expect(await world.mails(orderId)).toHaveLength(1)
+  })
+})
+
+test('names every problem of its environment', async () => {
+  const child = spawnApp('notification-service', { SMTP_URL: 'http://mail', REDIS_URL: 'redis' })
+  let output = ''
+  child.stderr?.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  const [code] = (await once(child, 'close')) as [number]
+  expect(code).toBe(1)
+  expect(output).toContain('SMTP_URL: expected a smtp:// or smtps:// URL, given "http://mail"')
+  expect(output).toContain('REDIS_URL: expected a redis:// or rediss:// URL')
+  expect(output).toContain('DATABASE_URL')
+})
+
+/** What walks over a small index, of what is still to be done or of a day, and not over keys. */
+const walks: Record<string, string> = {
+  feed_rows_to_add: 'notifications_to_add',
+  feed_rows_to_remove: 'notifications_to_remove',
+  feed_rows_to_compare: 'notifications_pending',
+  digest_counts: 'notifications_created',
+  digest_any_before: 'notifications_created',
+}
+
+test('every statement finds its rows by an index, also while the tables are empty', async () => {
+  const own = declaredStatements().filter(({ name }) =>
+    /^(notifications|job_rows|feed_rows|digest)_/.test(name),
+  )
+  expect(own.length).toBeGreaterThan(10)
+  const byKey = own.filter(({ name }) => !(name in walks))
+  expect(await explainPlans(world.db.url, byKey)).toEqual([])
+  for (const { name, sql } of own.filter((one) => one.name in walks)) {
+    const plan = await world.db.query(`explain (generic_plan) ${sql}`)
+    const text = plan.map((row) => String(row['QUERY PLAN'])).join('\n')
+    expect(text, name).toContain(walks[name])
+  }
+})
