@@ -120,6 +120,26 @@ test('a redrive sends it, and its letter is resolved in the transaction that mar
   expect((await untilSaid(id, 4))[3]?.body).toMatchObject({ outcome: 'already-applied' })
 })
 
+test('a redrive of one that is being sent leaves it to who sends it', async () => {
+  customer = `slow-${customer}`
+  await work.deliver(confirmed(orderId, customer))
+  const leased = await waitFor(() => world.row(orderId, 'confirmation'), {
+    message: 'it is being sent',
+    until: (row) => typeof row?.['lease_owner'] === 'string',
+  })
+  const id = leased?.['id']
+  await world.db.query('update notifications set is_dead_lettered = true where id = $1', [id])
+  const redriveId = randomUUID()
+  await work.command(redrive(id, redriveId))
+  expect(await world.row(orderId, 'confirmation')).toMatchObject({
+    lease_owner: leased?.['lease_owner'],
+    redrive_id: redriveId,
+  })
+  await world.untilRow(orderId, 'confirmation', 'sent')
+  expect(await world.mails(orderId)).toHaveLength(1)
+  expect(await untilSaid(id, 1)).toMatchObject([{ body: { outcome: 'applied', redriveId } }])
+})
+
 test('one that is discarded is sent to nobody, and leaves the failed jobs', async () => {
   customer = `refused-${customer}`
   await work.deliver(confirmed(orderId, customer))

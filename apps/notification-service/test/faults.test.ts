@@ -4,7 +4,7 @@ import { stack, waitFor } from '@edp/testkit'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startApp } from './processes.ts'
 import { hasRedisServer, type RedisServer, startRedis } from './redis-server.ts'
-import { confirmed, createWorld, newOrderId, type World } from './world.ts'
+import { confirmed, createWorld, metric, newOrderId, type World } from './world.ts'
 
 let world: World
 const { kafkaBrokers: brokers, rabbitmqUrl: url } = stack()
@@ -115,6 +115,10 @@ describe('a process that is killed', () => {
     const odd = await notOnce(orderIds)
     expect(odd.every(([, count]) => count === 2)).toBe(true)
     expect(odd.length).toBeLessThanOrEqual(concurrency)
+    await waitFor(() => metric('edp_queue_jobs_stalled_recently{queue="notifications"}'), {
+      message: 'what it had under way is counted as stalled',
+    })
+    expect(await metric('edp_jobs_total{queue="notifications",event="stalled"}')).toBeGreaterThan(0)
     expect(await harm(orderIds)).toEqual(unharmed)
   })
 })

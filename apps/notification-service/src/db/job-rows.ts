@@ -64,15 +64,16 @@ const save = statement(
   'job_rows_save',
   noRow,
   `update notifications n set
-     status = s.status, round = s.round, queued_at = case when s.is_queued then n.queued_at end, lease_owner = null,
-     lease_until = null, attempts = s.attempts, error_code = s.error_code, error_message = s.error_message,
+     status = s.status, round = s.round, queued_at = case when s.is_queued then n.queued_at end,
+     lease_owner = s.lease_owner, lease_until = case when s.lease_owner is not null then n.lease_until end,
+     attempts = s.attempts, error_code = s.error_code, error_message = s.error_message,
      first_failed_at = s.first_failed_at, last_failed_at = s.last_failed_at, is_dead_lettered = s.is_dead_lettered,
      redrive_id = s.redrive_id, smtp_response = coalesce(s.response, n.smtp_response),
      sent_at = case when s.status = 'sent' then coalesce(n.sent_at, clock_timestamp()) end
    from unnest($1::uuid[], $2::text[], $3::integer[], $4::boolean[], $5::integer[], $6::text[], $7::text[],
-     $8::timestamptz[], $9::timestamptz[], $10::boolean[], $11::uuid[], $12::text[])
+     $8::timestamptz[], $9::timestamptz[], $10::boolean[], $11::uuid[], $12::text[], $13::uuid[])
      as s (id, status, round, is_queued, attempts, error_code, error_message, first_failed_at, last_failed_at,
-       is_dead_lettered, redrive_id, response)
+       is_dead_lettered, redrive_id, response, lease_owner)
    where n.id = s.id`,
 )
 
@@ -103,7 +104,7 @@ export async function renewJobRow(
   return (await tx.execute(renew, [id, owner, leaseMs])) > 0
 }
 
-/** Writes rows that are locked; nobody has a lease on them any more. `response` is what the SMTP server answered. */
+/** Writes rows that are locked; who has a lease no more in the row, has none. `response` is what the SMTP server answered. */
 export function saveJobRows(
   tx: Tx,
   rows: readonly { row: JobRow; response: string | null }[],
@@ -122,6 +123,7 @@ export function saveJobRows(
     rows.map(({ row }) => row.isDeadLettered),
     rows.map(({ row }) => row.redriveId),
     rows.map(({ response }) => storable(response)),
+    rows.map(({ row }) => row.leaseOwner),
   ])
 }
 
