@@ -38,7 +38,7 @@ const urlsByName = z.record(z.string(), z.string())
 export interface System {
   readonly name: string
   readonly apps: Readonly<Record<AppName, AppProcess>>
-  readonly databases: DatabaseUrls
+  readonly databases: Required<DatabaseUrls>
   /** Of dlq-alerter, as administrator. */
   readonly deadLettersDatabase: string
   /** Of notification-service, as administrator. */
@@ -113,7 +113,7 @@ interface Plan {
   kafkaBrokers: string[]
   rabbitmqUrl: string
   /** As administrator, for the books and for tests. */
-  databases: DatabaseUrls
+  databases: Required<DatabaseUrls>
   deadLettersDatabase: string
   notificationsDatabase: string
   migrationUrls: Record<DatabaseOwner, string>
@@ -179,12 +179,7 @@ async function planSystem(
     kafkaBrokers: stackSetting('stack', 'KAFKA_BROKERS').split(','),
     rabbitmqUrl: stackSetting('stack', 'RABBITMQ_URL'),
     databaseNames: Object.values(databaseOf).map(own),
-    databases: {
-      orders: withDatabase(adminUrl, own('orders')),
-      inventory: withDatabase(adminUrl, own('inventory')),
-      payments: withDatabase(adminUrl, own('payments')),
-      statistics: withDatabase(adminUrl, own('statistics')),
-    },
+    databases: databaseUrls((database) => withDatabase(adminUrl, own(database))),
     deadLettersDatabase: withDatabase(adminUrl, own('dead_letters')),
     notificationsDatabase: withDatabase(adminUrl, own('notifications')),
     migrationUrls: {
@@ -203,6 +198,15 @@ async function planSystem(
       HTTP_PORT: String(port),
       ...extra[app],
     }),
+  }
+}
+
+function databaseUrls(urlOf: (database: string) => string): Required<DatabaseUrls> {
+  return {
+    orders: urlOf('orders'),
+    inventory: urlOf('inventory'),
+    payments: urlOf('payments'),
+    statistics: urlOf('statistics'),
   }
 }
 

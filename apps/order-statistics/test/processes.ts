@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { waitFor } from '@edp/testkit'
+import { fromSource, waitFor } from '@edp/testkit'
 
 const running: ChildProcess[] = []
 
@@ -14,9 +14,9 @@ export function startProcess(env: Record<string, string>): {
   child: ChildProcess
   output: () => string
 } {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=source', 'src/main.ts'], {
+  const child = spawn(process.execPath, [...fromSource.args, 'src/main.ts'], {
     cwd: fileURLToPath(new URL('..', import.meta.url)),
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH: process.env['PATH'], ...fromSource.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   running.push(child)

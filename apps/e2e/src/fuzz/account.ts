@@ -74,7 +74,6 @@ export async function readTraces(
   })
   const { orders, inventory, payments, statistics } = databases
   for (const url of [orders, inventory, payments, statistics, notificationsDatabase]) {
-    if (url === undefined) continue
     await withClient(url, async (client) => {
       await readInbox(client)
       const text = `select consumer, coalesce(reason || ': ' || error_code, 'for its first try') as cause, ${tagOf} from parked_message
