@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { untilAllTold } from '../src/all-told.ts'
 import { createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
@@ -8,6 +8,9 @@ import { expectAllEnded, type Load, startLoad } from '../src/load.ts'
 import { serviceUrls, startSystem, type System } from '../src/system.ts'
 
 const ordersPerSecond = 100
+
+// Each app in turn, of which there are nine: three minutes were too few on a machine that is busy otherwise.
+vi.setConfig({ testTimeout: 360_000 })
 
 let system: System
 let load: Load
