@@ -7,7 +7,8 @@ import { appNames } from '../src/app-process.ts'
 import { expectAllEnded, type Load, startLoad } from '../src/load.ts'
 import { serviceUrls, startSystem, type System } from '../src/system.ts'
 
-const ordersPerSecond = 100
+// Several are always under way: an order takes from a fifth of a second to three. More would be a test of the machine.
+const ordersPerSecond = 30
 
 // Each app in turn, of which there are nine: three minutes were too few on a machine that is busy otherwise.
 vi.setConfig({ testTimeout: 360_000 })
@@ -22,7 +23,7 @@ beforeEach(async () => {
   runs += 1
   system = await startSystem(`crashes-${process.pid}-${runs}`)
   load = await startLoad({ api: createApi(serviceUrls(system)), seed, ordersPerSecond })
-  await load.more(50)
+  await load.more(25)
 })
 
 afterEach(async () => {
@@ -35,7 +36,7 @@ it('loses and doubles nothing when each app is killed once in the middle of the 
     await sleep(300)
     system.apps[app].start()
     await system.apps[app].ready()
-    await load.more(50)
+    await load.more(25)
   }
   await expectAllEnded(system, await load.stop())
   // One for each e-mail that was under way when a process of either side was killed, at most.
@@ -53,9 +54,9 @@ it('loses and doubles nothing when a second process of each service joins and is
     const second = await system.replica(app)
     second.start()
     await second.ready()
-    await load.more(100)
-    await second.kill()
     await load.more(50)
+    await second.kill()
+    await load.more(25)
   }
   await expectAllEnded(system, await load.stop())
 })
@@ -65,7 +66,7 @@ it('loses and doubles nothing when each app is restarted in order, and each exit
     expect(await system.apps[app].stop(), `exit code of ${app}`).toBe(0)
     system.apps[app].start()
     await system.apps[app].ready()
-    await load.more(50)
+    await load.more(25)
   }
   await expectAllEnded(system, await load.stop())
 })
