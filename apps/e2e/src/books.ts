@@ -148,7 +148,8 @@ export function formatBooks(books: Books): string {
   const width = Math.max(...books.lines.map((one) => one.name.length))
   const rows = books.lines.map((one) => {
     const sign = one.expected === one.actual ? '=' : '≠'
-    return `  ${one.name.padEnd(width)}  ${String(one.expected).padStart(12)} ${sign} ${one.actual}`
+    // As the name says it: what is, then what it has to be.
+    return `  ${one.name.padEnd(width)}  ${String(one.actual).padStart(12)} ${sign} ${one.expected}`
   })
   const orders = Object.entries(books.orders)
     .map(([status, n]) => `${n} ${status}`)

@@ -30,7 +30,13 @@ export async function deployFaultyRelease(
      end $$;
      create trigger ${name} before insert on outbox for each row execute function ${name}()`,
   )
-  return () => run(ordersDatabaseUrl, `drop trigger ${name} on outbox; drop function ${name}()`)
+  // Dropping a trigger takes a weaker lock before the strong one: two at once would wait for each other.
+  return () =>
+    run(
+      ordersDatabaseUrl,
+      `begin; lock table outbox in access exclusive mode;
+       drop trigger ${name} on outbox; drop function ${name}(); commit`,
+    )
 }
 
 async function run(url: string, sql: string): Promise<void> {

@@ -100,7 +100,8 @@ export async function readText(file: string, terminal: Pick<Terminal, 'input'>):
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    throw new CommandFailed(error instanceof Error ? error.message : String(error))
+    const why = error instanceof Error ? error.message : String(error)
+    throw new CommandFailed(`--file ${file} cannot be read: ${why}`)
   }
 }
 

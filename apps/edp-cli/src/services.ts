@@ -5,7 +5,9 @@ export const services = {
   'payment-service': { port: 7103, setting: 'EDP_PAYMENT_SERVICE_URL' },
   'outbox-relay': { port: 7104, setting: 'EDP_OUTBOX_RELAY_URL' },
   'dlq-alerter': { port: 7105, setting: 'EDP_DLQ_ALERTER_URL' },
+  'notification-service': { port: 7106, setting: 'EDP_NOTIFICATION_SERVICE_URL' },
   'payment-gateway-sandbox': { port: 7107, setting: 'EDP_PAYMENT_GATEWAY_URL' },
+  'order-statistics': { port: 7108, setting: 'EDP_ORDER_STATISTICS_URL' },
 } as const
 export type ServiceName = keyof typeof services
 export const serviceNames = [
@@ -14,7 +16,9 @@ export const serviceNames = [
   'payment-service',
   'outbox-relay',
   'dlq-alerter',
+  'notification-service',
   'payment-gateway-sandbox',
+  'order-statistics',
 ] as const satisfies readonly ServiceName[]
 
 /** Where a service answers: as the environment says, else on this machine at its port. */

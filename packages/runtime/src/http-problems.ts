@@ -119,7 +119,9 @@ function toProblem(error: unknown): Problem {
   }
   const status = statusOf(error)
   if (error instanceof Error && status >= 400 && status < 500) {
-    return problem(status, codeOf(error, status), error.message)
+    const isOtherType = status === 415
+    const detail = isOtherType ? 'A body is JSON, of type application/json.' : error.message
+    return problem(status, codeOf(error, status), detail)
   }
   if (status === 503) return unavailable
   // The database or a broker is away and nothing happened: the client may send the same again.

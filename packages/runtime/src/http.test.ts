@@ -116,21 +116,43 @@ test('bad query values and missing headers are named by where they are', async (
 })
 
 test.each([
-  { what: 'malformed JSON', type: 'application/json', body: '{"lines":', status: 400 },
-  { what: 'no JSON at all', type: 'text/html', body: '<p>', status: 415 },
-  { what: 'plain text', type: 'text/plain', body: '{"lines":[]}', status: 415 },
-  { what: 'too large', type: 'application/json', body: `"${'x'.repeat(2048)}"`, status: 413 },
-])('a body that is $what is a problem with status $status', async ({ type, body, status }) => {
-  const { app } = await createServer()
-  const answer = await app.inject({
-    method: 'POST',
-    url: '/orders',
-    headers: { ...headers, 'content-type': type },
-    body,
-  })
-  expect(answer.headers['content-type']).toContain('application/problem+json')
-  expect([answer.statusCode, answer.json()]).toMatchObject([status, { status }])
-})
+  {
+    what: 'malformed JSON',
+    type: 'application/json',
+    body: '{"lines":',
+    status: 400,
+    says: 'JSON',
+  },
+  { what: 'no JSON at all', type: 'text/html', body: '<p>', status: 415, says: 'application/json' },
+  {
+    what: 'plain text',
+    type: 'text/plain',
+    body: '{"lines":[]}',
+    status: 415,
+    says: 'application/json',
+  },
+  {
+    what: 'too large',
+    type: 'application/json',
+    body: `"${'x'.repeat(2048)}"`,
+    status: 413,
+    says: 'too large',
+  },
+])(
+  'a body that is $what is a problem with status $status',
+  async ({ type, body, status, says }) => {
+    const { app } = await createServer()
+    const answer = await app.inject({
+      method: 'POST',
+      url: '/orders',
+      headers: { ...headers, 'content-type': type },
+      body,
+    })
+    expect(answer.headers['content-type']).toContain('application/problem+json')
+    const detail: unknown = expect.stringContaining(says)
+    expect([answer.statusCode, answer.json()]).toMatchObject([status, { status, detail }])
+  },
+)
 
 test.each([
   { what: 'no HTTP', bytes: 'HELLO\r\n\r\n', status: 400 },
