@@ -1,13 +1,9 @@
-import { databaseConfig, kafkaConfig, processConfig, rabbitmqConfig, setting } from '@edp/runtime'
+import { databaseConfig, daysFrom, kafkaConfig, processConfig, rabbitmqConfig } from '@edp/runtime'
 import { z } from 'zod'
 import { alertingConfig } from './alerts/settings.ts'
 
 // Above what Kafka keeps: a letter whose fact could still be read again would come back as a new one.
 const retentionDaysMin = 14
-const retentionDays = setting(`a whole number of days, at least ${retentionDaysMin}`, (text) => {
-  const days = /^\d{1,5}$/.test(text) ? Number(text) : 0
-  return days >= retentionDaysMin ? days : undefined
-})
 
 /** The environment of the service. */
 export const config = z.object({
@@ -16,7 +12,7 @@ export const config = z.object({
   ...kafkaConfig,
   ...rabbitmqConfig,
   ...alertingConfig,
-  LETTER_RETENTION_DAYS: retentionDays
+  LETTER_RETENTION_DAYS: daysFrom(retentionDaysMin)
     .default(90)
     .describe('how long resolved and archived letters are kept, and the record of what was done'),
 })

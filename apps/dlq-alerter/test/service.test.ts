@@ -9,12 +9,20 @@ import {
   type IncomingMessage,
 } from '@edp/messaging'
 import { createLogger } from '@edp/runtime'
-import { stack, templateDatabase, type TestDatabase, uniqueNamespace, waitFor } from '@edp/testkit'
+import {
+  killApps,
+  spawnApp,
+  stack,
+  startApp,
+  templateDatabase,
+  type TestDatabase,
+  uniqueNamespace,
+  waitFor,
+} from '@edp/testkit'
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { migrations, request } from './alerter.ts'
 import { deadBody, died, garbage, resolved } from './given.ts'
-import { killProcesses, startProcess, startReady } from './processes.ts'
 
 // The service as a process, on the real brokers.
 
@@ -38,7 +46,7 @@ beforeEach(async () => {
   await declareTopology({ url, namespace })
 })
 afterEach(async () => {
-  killProcesses()
+  killApps()
   await deleteTopology({ url, namespace })
   await deleteTopics({ brokers, namespace, topics })
   await postgres.drop()
@@ -104,7 +112,7 @@ test('ten thousand dead letters, some of them twice, are taken in, with a kill i
     deadBody({ fingerprint: `cause ${index % 20}` }),
   )
   const facts = bodies.map((body) => died(body))
-  const { child } = await startReady(env())
+  const { child } = await startApp('dlq-alerter', env())
   const startedAt = performance.now()
   await publish(facts)
   await publish(facts.slice(0, 2000))
@@ -116,7 +124,7 @@ test('ten thousand dead letters, some of them twice, are taken in, with a kill i
   child.kill('SIGKILL')
   await once(child, 'exit')
   const killedAt = await counted('letters')
-  const { url: at } = await startReady(env())
+  const { url: at } = await startApp('dlq-alerter', env())
   await waitFor(() => counted('letters'), {
     message: 'all are in',
     until: (letters) => letters === bodies.length,
@@ -152,7 +160,7 @@ test('garbage in both queues is kept and acknowledged, and what the broker dead-
     expiration: '1',
   })
   await channel.waitForConfirms()
-  const { url: at } = await startReady(env())
+  const { url: at } = await startApp('dlq-alerter', env())
   const dead = deadBody({ fingerprint: 'behind' })
   await publish([died(dead)])
   await waitFor(() => counted('letters'), { message: 'all are in', until: (all) => all === 5 })
@@ -174,9 +182,9 @@ test.each(['ingest.after-commit'])(
   async (point) => {
     const bodies = Array.from({ length: 300 }, () => deadBody())
     await publish(bodies.map((body) => died(body)))
-    const { child } = startProcess({ ...env(), FAULT_POINTS: `${point}=kill` })
+    const { child } = spawnApp('dlq-alerter', { ...env(), FAULT_POINTS: `${point}=kill` })
     expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])
-    await startReady(env())
+    await startApp('dlq-alerter', env())
     await waitFor(() => counted('letters'), {
       message: 'all are in',
       until: (letters) => letters === bodies.length,
@@ -191,7 +199,7 @@ test('a redrive of a thousand letters survives a SIGKILL in the middle, and each
   const bodies = new Map(
     Array.from({ length: 1000 }, () => deadBody()).map((body) => [body.messageId, body]),
   )
-  const first = await startReady(env())
+  const first = await startApp('dlq-alerter', env())
   await publish([...bodies.values()].map((body) => died(body)))
   await waitFor(() => counted('letters'), { message: 'all are in', until: (all) => all === 1000 })
   const selection = { consumer: 'inventory-service.kafka' }
@@ -226,7 +234,7 @@ test('a redrive of a thousand letters survives a SIGKILL in the middle, and each
   await answered(300)
   first.child.kill('SIGKILL')
   await once(first.child, 'exit')
-  const second = await startReady(env())
+  const second = await startApp('dlq-alerter', env())
   await answered(1000)
   const path = `/redrives/${started.body.redriveId}`
   const done = await waitFor(() => request(second.url, { method: 'GET', path }), {
@@ -251,7 +259,7 @@ test('a redrive of a thousand letters survives a SIGKILL in the middle, and each
 })
 
 test('a redrive command is a message that its consumer can read', async () => {
-  const { url: at } = await startReady(env())
+  const { url: at } = await startApp('dlq-alerter', env())
   const dead = deadBody()
   await publish([died(dead, { coordination: 'orchestrated' })])
   await waitFor(() => counted('letters'), { message: 'it is in', until: (all) => all === 1 })
@@ -273,7 +281,7 @@ test('a redrive command is a message that its consumer can read', async () => {
 })
 
 test('SIGTERM ends it in order, with exit code 0', async () => {
-  const { child, url: at } = await startReady(env())
+  const { child, url: at } = await startApp('dlq-alerter', env())
   expect(await (await fetch(`${at}/metrics`)).text()).toContain('edp_dead_letters_total')
   child.kill('SIGTERM')
   expect(await once(child, 'exit')).toEqual([0, null])

@@ -9,11 +9,10 @@ import {
   type IncomingMessage,
 } from '@edp/messaging'
 import { createLogger } from '@edp/runtime'
-import { stack, uniqueNamespace, waitFor } from '@edp/testkit'
+import { killApps, spawnApp, stack, startApp, uniqueNamespace, waitFor } from '@edp/testkit'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { newOrderId, release, reserve } from './given.ts'
 import { type Inventory, openInventory } from './inventory.ts'
-import { killProcesses, startProcess, startReady } from './processes.ts'
 
 // Commands over a real broker, to the service as processes.
 
@@ -27,7 +26,7 @@ beforeAll(async () => {
   await ensureTopics({ brokers, namespace, topics })
   await declareTopology({ url, namespace })
 })
-afterEach(killProcesses)
+afterEach(killApps)
 afterAll(async () => {
   await publisher.stop()
   await deleteTopology({ url, namespace })
@@ -80,7 +79,7 @@ function untilReplied(orderId: string, replies: readonly string[]): Promise<unkn
 
 test('commands that come twice, and again under new ids, have their effect once and are all answered', async () => {
   await inventory.receive({ 'rabbit-cup': 10 })
-  await startReady(env())
+  await startApp('inventory-service', env())
   const [kept, undone, undoneFirst] = [newOrderId(), newOrderId(), newOrderId()]
   const first = [
     reserve(kept, { 'rabbit-cup': 2 }, 1),
@@ -120,9 +119,12 @@ test.each([
     await inventory.receive({ [sku]: 1000 })
     const orders = Array.from({ length: 200 }, newOrderId)
     await publish(orders.map((orderId) => reserve(orderId, { [sku]: 1 })))
-    const { child: doomed } = startProcess({ ...env(), FAULT_POINTS: `${point}=kill` })
+    const { child: doomed } = spawnApp('inventory-service', {
+      ...env(),
+      FAULT_POINTS: `${point}=kill`,
+    })
     expect(await once(doomed, 'exit')).toEqual([null, 'SIGKILL'])
-    await startReady(env())
+    await startApp('inventory-service', env())
     for (const orderId of orders) await untilReplied(orderId, ['do 1 ok'])
     expect(await inventory.stockOf(sku)).toEqual({ onHand: 1000, reserved: 200 })
     const held = await inventory.postgres.query(

@@ -8,11 +8,10 @@ import {
   type IncomingMessage,
 } from '@edp/messaging'
 import { createLogger } from '@edp/runtime'
-import { stack, uniqueNamespace, waitFor } from '@edp/testkit'
+import { killApps, spawnApp, stack, startApp, uniqueNamespace, waitFor } from '@edp/testkit'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { confirmed, newOrderId, placed, refunded } from './given.ts'
 import { type Inventory, openInventory } from './inventory.ts'
-import { killProcesses, startProcess, startReady } from './processes.ts'
 
 const namespace = uniqueNamespace()
 const { kafkaBrokers, rabbitmqUrl } = stack()
@@ -31,14 +30,14 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  killProcesses()
+  killApps()
   await publisher.stop()
   await inventory.close()
   await deleteTopology({ url: rabbitmqUrl, namespace })
 })
 
-function startService(): ReturnType<typeof startReady> {
-  return startReady({
+function startService(): ReturnType<typeof startApp> {
+  return startApp('inventory-service', {
     DATABASE_URL: inventory.postgres.serviceUrl,
     KAFKA_BROKERS: kafkaBrokers.join(','),
     RABBITMQ_URL: rabbitmqUrl,
@@ -130,14 +129,15 @@ test('SIGTERM ends it in order, with exit code 0', async () => {
 })
 
 test('a bad environment is refused with every problem in one message and exit code 1', async () => {
-  const { child, output } = startProcess({
+  const doomed = spawnApp('inventory-service', {
     HTTP_PORT: '70000',
     DATABASE_URL: 'mysql://inventory@localhost/inventory',
     MESSAGING_NAMESPACE: 'Not a name',
     SHUTDOWN_TIMEOUT_MS: 'soon',
   })
-  expect(await once(child, 'exit')).toEqual([1, null])
-  const problems = output()
+  expect(await doomed.ended).toBe(1)
+  const problems = doomed
+    .output()
     .split('\n')
     .filter((line) => line.startsWith('  '))
     .map((line) => line.trim().replace(/:.*/, ''))

@@ -1,21 +1,23 @@
 import {
   databaseConfig,
+  daysFrom,
   kafkaConfig,
   milliseconds,
   positiveInteger,
   processConfig,
   rabbitmqConfig,
+  redisUrl,
   setting,
+  smtpUrl,
 } from '@edp/runtime'
 import { z } from 'zod'
 
-const urlWith = (protocols: readonly string[]) =>
-  setting(`a ${protocols.map((protocol) => `${protocol}//`).join(' or ')} URL`, (text) =>
-    URL.canParse(text) && protocols.includes(new URL(text).protocol) ? text : undefined,
-  )
 const domain = setting('a domain such as customers.example', (text) =>
   /^[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(text) ? text : undefined,
 )
+
+// Above what Kafka keeps and the inbox knows: a fact that could still be read again would be told again.
+const retentionDaysMin = 14
 
 /** The environment of the service. */
 export const config = z.object({
@@ -23,8 +25,8 @@ export const config = z.object({
   ...databaseConfig,
   ...kafkaConfig,
   ...rabbitmqConfig,
-  REDIS_URL: urlWith(['redis:', 'rediss:']).describe('redis://host:port of the jobs'),
-  SMTP_URL: urlWith(['smtp:', 'smtps:']).describe('smtp://user:password@host:port of the provider'),
+  REDIS_URL: redisUrl.describe('redis://host:port of the jobs'),
+  SMTP_URL: smtpUrl.describe('smtp://user:password@host:port of the provider'),
   MAIL_FROM: z.email().default('orders@shop.example').describe('the sender of every e-mail'),
   OPERATIONS_EMAIL: z.email().default('operations@shop.example').describe('gets the digest'),
   CUSTOMER_EMAIL_DOMAIN: domain
@@ -77,6 +79,9 @@ export const config = z.object({
   JOB_COUNT_INTERVAL_MS: milliseconds
     .default(5000)
     .describe('how often the states of the queue are counted'),
+  NOTIFICATION_RETENTION_DAYS: daysFrom(retentionDaysMin)
+    .default(90)
+    .describe('how long notifications that were sent or cancelled are kept'),
   STALLED_WINDOW_MS: milliseconds
     .default(600_000)
     .describe('how long a stalled job is counted as recent, and so alerts'),

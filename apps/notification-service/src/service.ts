@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import { kafkaConsumer } from './consumers.ts'
 import { createNotificationQueries } from './db/notification-queries.ts'
 import { routes } from './http.ts'
+import { createRetention } from './retention.ts'
 import { createNotificationJobs } from './jobs/notification-jobs.ts'
 
 const name = 'notification-service'
@@ -36,6 +37,11 @@ export async function createService(
     port: config.HTTP_PORT,
   })
   await http.app.register(routes, { queries })
+  const retention = createRetention({
+    database,
+    logger,
+    retentionDays: config.NOTIFICATION_RETENTION_DAYS,
+  })
   const upkeep = createInboxUpkeep({ database, logger, health, retentionDays: inboxRetentionDays })
   const parts = { source: name, database, queries, logger, health, onCrash: fatal }
   const jobs = createNotificationJobs(config, parts)
@@ -66,6 +72,7 @@ export async function createService(
   const components = [
     database.component,
     upkeep,
+    retention,
     ...jobs.components,
     http.component,
     ...intake.components,

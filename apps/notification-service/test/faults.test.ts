@@ -1,8 +1,7 @@
 import { topics } from '@edp/event-schemas'
 import { declareTopology, deleteTopics, deleteTopology, ensureTopics } from '@edp/messaging'
-import { stack, waitFor } from '@edp/testkit'
+import { stack, startApp, waitFor } from '@edp/testkit'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { startApp } from './processes.ts'
 import { hasRedisServer, type RedisServer, startRedis } from './redis-server.ts'
 import { confirmed, createWorld, metric, newOrderId, type World } from './world.ts'
 

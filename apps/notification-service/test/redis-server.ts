@@ -3,9 +3,8 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { repositoryRoot, waitFor } from '@edp/testkit'
+import { freePort, repositoryRoot, waitFor } from '@edp/testkit'
 import { Redis } from 'ioredis'
-import { freePort } from './processes.ts'
 
 /** Whether there is a program to start: a stack in Docker brings none. */
 export const hasRedisServer = spawnSync('redis-server', ['--version']).status === 0

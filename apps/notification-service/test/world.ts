@@ -20,7 +20,16 @@ import {
   readConfig,
   renderMetrics,
 } from '@edp/runtime'
-import { stack, templateDatabase, type TestDatabase, uniqueNamespace, waitFor } from '@edp/testkit'
+import {
+  type AppProcess,
+  freePort,
+  stack,
+  startApp,
+  templateDatabase,
+  type TestDatabase,
+  uniqueNamespace,
+  waitFor,
+} from '@edp/testkit'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { config } from '../src/config.ts'
@@ -30,7 +39,6 @@ import type { Kind } from '../src/domain/notification.ts'
 import { queueName } from '../src/jobs/job-queue.ts'
 import { createNotificationJobs } from '../src/jobs/notification-jobs.ts'
 import { type Link, openLink } from './link.ts'
-import { type AppProcess, freePort, startApp } from './processes.ts'
 
 const logger = createLogger('test', process.env['LOG_LEVEL'] ?? 'silent')
 const inboxRetentionDays = 8

@@ -2,14 +2,21 @@ import { topics } from '@edp/event-schemas'
 import { declareTopology, deleteTopics, deleteTopology, ensureTopics } from '@edp/messaging'
 import { type Database, openDatabase } from '@edp/runtime'
 import { createSagaRegistry, registerSaga, replayAll } from '@edp/saga/postgres'
-import { seededRandom, stack, type TestDatabase, uniqueNamespace, waitFor } from '@edp/testkit'
+import {
+  killApps,
+  seededRandom,
+  stack,
+  startApp,
+  type TestDatabase,
+  uniqueNamespace,
+  waitFor,
+} from '@edp/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { orderFulfilment } from '../src/domain/fulfilment.ts'
 import { fulfilmentContext, type OrderSagas, orderSagas } from '../src/sagas.ts'
 import { cupAndPots } from './given.ts'
 import { fulfilmentVersion } from './orchestrator.ts'
 import { type Fate, playParticipants } from './participants.ts'
-import { freeUrl, killProcesses, ready, start } from './processes.ts'
 import { placeOne, runService, testDatabase } from './running.ts'
 
 // The orchestrator on a real Postgres and a real RabbitMQ, with participants that are played by the rules of the real ledger.
@@ -39,7 +46,7 @@ beforeAll(async () => {
   })
 })
 
-afterEach(killProcesses)
+afterEach(killApps)
 
 // Asked again after 200 ms, so that a lost answer does not hold a test up.
 const impatient = registerSaga(
@@ -100,22 +107,22 @@ describe('a process that dies', () => {
     ['between commit and acknowledgement', 'pipeline.after-commit'],
   ])('%s leaves everything to the next one, once', async (_, point) => {
     const participants = playParticipants({ database: owner, rabbitmqUrl, namespace, fateOf })
-    const [first, second] = [await freeUrl(), await freeUrl()]
-    const doomed = start({ ...environment(first), FAULT_POINTS: `${point}=kill` })
-    await ready(first)
+    const doomed = await startApp('order-service', {
+      ...environment(),
+      FAULT_POINTS: `${point}=kill`,
+    })
     const orderIds: string[] = []
     // It dies at the first answer: until then it takes orders.
     while (orderIds.length < 20) {
-      const orderId = await placeOne(first, order).catch(() => undefined)
+      const orderId = await placeOne(doomed.url, order).catch(() => undefined)
       if (orderId === undefined) break
       orderIds.push(orderId)
     }
-    await doomed.exited
-    expect(doomed.process.signalCode).toBe('SIGKILL')
+    await doomed.ended
+    expect(doomed.child.signalCode).toBe('SIGKILL')
     expect(orderIds.length).toBeGreaterThan(0)
     await silenceTimers()
-    start(environment(second))
-    await ready(second)
+    await startApp('order-service', environment())
     await ended(orderIds)
     for (const orderId of orderIds) {
       expect(participants.effectsOn(orderId)).toEqual(['reserve done', 'charge done'])
@@ -132,12 +139,9 @@ describe('a process that dies', () => {
 
 describe('an answer to a saga of a version that a process does not know', () => {
   test('is not acknowledged: it goes to a process that knows it', async () => {
-    const url = await freeUrl()
-    const knowing = start(environment(url))
-    await ready(url)
-    const orderId = await placeOne(url, order)
-    knowing.process.kill('SIGTERM')
-    expect(await knowing.exited).toBe(0)
+    const knowing = await startApp('order-service', environment())
+    const orderId = await placeOne(knowing.url, order)
+    expect(await knowing.end('SIGTERM')).toBe(0)
     const v2 = fulfilmentVersion(2)
     const without = await runService(owner, settings, {
       registry: createSagaRegistry([v2]),
@@ -153,8 +157,7 @@ describe('an answer to a saga of a version that a process does not know', () => 
     expect(without.health.readiness().ready).toBe(false)
     await without.stop()
     expect(without.faults).toEqual([])
-    start(environment(url))
-    await ready(url)
+    await startApp('order-service', environment())
     await ended([orderId])
     expect(participants.effectsOn(orderId)).toEqual(['reserve done', 'charge done'])
     await participants.stop()
@@ -177,13 +180,8 @@ async function silenceTimers(): Promise<void> {
   await owner.query(`update saga set due_at = now() + interval '1 hour' where ended_at is null`)
 }
 
-function environment(url: string): Record<string, string> {
-  return {
-    ...settings,
-    HTTP_PORT: new URL(url).port,
-    DATABASE_URL: owner.serviceUrl,
-    LOG_LEVEL: 'error',
-  }
+function environment(): Record<string, string> {
+  return { ...settings, DATABASE_URL: owner.serviceUrl }
 }
 
 async function ended(orderIds: readonly string[]): Promise<void> {

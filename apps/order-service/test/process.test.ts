@@ -1,8 +1,6 @@
-import type { TestDatabase } from '@edp/testkit'
-import { waitFor } from '@edp/testkit'
+import { killApps, spawnApp, startApp, type TestDatabase, waitFor } from '@edp/testkit'
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { cupAndPots } from './given.ts'
-import { freeUrl, killProcesses, ready, start } from './processes.ts'
 import { json, newKey, post, testDatabase } from './running.ts'
 
 // Real processes: what only a signal, a crash or an exit code shows.
@@ -13,19 +11,17 @@ beforeAll(async () => {
   database = await testDatabase()
 })
 
-afterEach(killProcesses)
+afterEach(killApps)
 
 describe('a bad environment', () => {
   test('is refused with every problem at once, and exit code 1', async () => {
-    const child = start({
+    const child = spawnApp('order-service', {
       HTTP_PORT: 'eighty',
       DATABASE_URL: 'mysql://localhost',
-      KAFKA_BROKERS: undefined,
-      RABBITMQ_URL: undefined,
       ORDER_DEADLINE_MS: 'soon',
       LOG_LEVEL: 'loud',
     })
-    expect(await child.exited).toBe(1)
+    expect(await child.ended).toBe(1)
     for (const name of [
       'HTTP_PORT',
       'DATABASE_URL',
@@ -41,9 +37,7 @@ describe('a bad environment', () => {
 
 describe('SIGTERM', () => {
   test('under load: every order that was placed is answered, and the exit code is 0', async () => {
-    const url = await freeUrl()
-    const child = start(settings(url))
-    await ready(url)
+    const { url, ...child } = await startApp('order-service', settings())
     const answered: string[] = []
     const refusals: number[] = []
     const client = async (): Promise<void> => {
@@ -59,8 +53,7 @@ describe('SIGTERM', () => {
     }
     const clients = Array.from({ length: 16 }, client)
     await waitFor(() => answered.length > 200, { message: 'the load runs', timeoutMs: 30_000 })
-    child.process.kill('SIGTERM')
-    expect(await child.exited).toBe(0)
+    expect(await child.end('SIGTERM')).toBe(0)
     await Promise.all(clients)
     expect(refusals).toEqual([])
     const placed = await database.query('select key from idempotency_key')
@@ -70,14 +63,14 @@ describe('SIGTERM', () => {
 
 describe('a crash', () => {
   test('between commit and answer: the same request gets its answer from the next process, and one order', async () => {
-    const url = await freeUrl()
     const key = newKey()
-    const doomed = start({ ...settings(url), FAULT_POINTS: 'place-order.committed=kill' })
-    await ready(url)
-    await expect(post(url, cupAndPots, key)).rejects.toThrow('fetch failed')
-    await doomed.exited
-    start(settings(url))
-    await ready(url)
+    const doomed = await startApp('order-service', {
+      ...settings(),
+      FAULT_POINTS: 'place-order.committed=kill',
+    })
+    await expect(post(doomed.url, cupAndPots, key)).rejects.toThrow('fetch failed')
+    await doomed.ended
+    const { url } = await startApp('order-service', settings())
     const response = await post(url, cupAndPots, key)
     expect(response.status).toBe(202)
     const rows = await database.query(`select body::text from idempotency_key where key = $1`, [
@@ -94,12 +87,10 @@ describe('a crash', () => {
   })
 })
 
-function settings(url: string): Record<string, string> {
+function settings(): Record<string, string> {
   return {
-    HTTP_PORT: new URL(url).port,
     DATABASE_URL: database.serviceUrl,
     KAFKA_BROKERS: '127.0.0.1:1',
     RABBITMQ_URL: 'amqp://127.0.0.1:1',
-    LOG_LEVEL: 'error',
   }
 }

@@ -18,10 +18,18 @@ import {
   on,
 } from '@edp/messaging'
 import { createHealth, createLogger } from '@edp/runtime'
-import { stack, templateDatabase, type TestDatabase, uniqueNamespace, waitFor } from '@edp/testkit'
+import {
+  killApps,
+  spawnApp,
+  stack,
+  startApp,
+  templateDatabase,
+  type TestDatabase,
+  uniqueNamespace,
+  waitFor,
+} from '@edp/testkit'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { cancelled, confirmed, placed } from './given.ts'
-import { killProcesses, startProcess, startReady } from './processes.ts'
 
 const namespace = uniqueNamespace()
 const at = { time: '2026-01-02T03:04:05Z', namespace }
@@ -68,7 +76,7 @@ beforeAll(async () => {
   await otherConsumer.start()
 })
 afterAll(async () => {
-  killProcesses()
+  killApps()
   await otherConsumer.stop()
   await publisher.stop()
   await deleteTopology({ url: rabbitmqUrl, namespace })
@@ -77,7 +85,7 @@ afterAll(async () => {
 })
 
 function startService() {
-  return startReady({
+  return startApp('order-statistics', {
     DATABASE_URL: postgres.serviceUrl,
     KAFKA_BROKERS: brokers.join(','),
     RABBITMQ_URL: rabbitmqUrl,
@@ -142,9 +150,13 @@ test('each consumer gets every fact, in a group of its own, whatever becomes of 
 }, 240_000)
 
 test('a bad environment is refused with every problem in one message and exit code 1', async () => {
-  const { child, output } = startProcess({ HTTP_PORT: '70000', DATABASE_URL: 'mysql://x@y/z' })
-  expect(await once(child, 'exit')).toEqual([1, null])
-  const named = output()
+  const doomed = spawnApp('order-statistics', {
+    HTTP_PORT: '70000',
+    DATABASE_URL: 'mysql://x@y/z',
+  })
+  expect(await doomed.ended).toBe(1)
+  const named = doomed
+    .output()
     .split('\n')
     .filter((line) => line.startsWith('  '))
     .map((line) => line.trim().replace(/:.*/, ''))

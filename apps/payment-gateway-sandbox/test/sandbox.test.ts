@@ -1,16 +1,18 @@
-import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type SandboxProcess, spawnSandbox, startSandbox } from './sandbox-process.ts'
+import { type AppProcess, spawnApp, startApp } from '@edp/testkit'
 
 const folder = mkdtempSync(join(tmpdir(), 'sandbox-'))
-let sandbox: SandboxProcess
+let sandbox: AppProcess
 let keys = 0
 
 beforeAll(async () => {
-  sandbox = await startSandbox({ LEDGER_FILE: join(folder, 'ledger.jsonl'), SLOW_MS: '700' })
+  sandbox = await startApp('payment-gateway-sandbox', {
+    LEDGER_FILE: join(folder, 'ledger.jsonl'),
+    SLOW_MS: '700',
+  })
 })
 afterAll(async () => {
   await sandbox.end('SIGKILL')
@@ -179,12 +181,10 @@ describe('bad requests', () => {
   })
 
   test('a bad environment is one message with every problem, and exit 1', async () => {
-    const child = spawnSandbox({ HTTP_PORT: 'seven', SLOW_MS: 'long' })
-    let stderr = ''
-    child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-    await once(child, 'close')
-    expect(child.exitCode).toBe(1)
-    for (const name of ['HTTP_PORT', 'SLOW_MS', 'LEDGER_FILE']) expect(stderr).toContain(name)
+    const doomed = spawnApp('payment-gateway-sandbox', { HTTP_PORT: 'seven', SLOW_MS: 'long' })
+    expect(await doomed.ended).toBe(1)
+    for (const name of ['HTTP_PORT', 'SLOW_MS', 'LEDGER_FILE'])
+      expect(doomed.output()).toContain(name)
   })
 })
 
@@ -218,7 +218,7 @@ test('the ledger is paged, and its totals are those of its charges', async () =>
 
 test('after a SIGKILL under load every charge that was answered is in the ledger, once', async () => {
   const ledgerFile = join(folder, 'killed.jsonl')
-  const killed = await startSandbox({ LEDGER_FILE: ledgerFile })
+  const killed = await startApp('payment-gateway-sandbox', { LEDGER_FILE: ledgerFile })
   const answered = new Map<string, string>()
   const load = Array.from({ length: 16 }, async (_, lane) => {
     for (let index = 0; ; index += 1) {
@@ -231,7 +231,7 @@ test('after a SIGKILL under load every charge that was answered is in the ledger
   await Promise.allSettled(load)
   expect(answered.size).toBeGreaterThanOrEqual(300)
 
-  const again = await startSandbox({ LEDGER_FILE: ledgerFile })
+  const again = await startApp('payment-gateway-sandbox', { LEDGER_FILE: ledgerFile })
   for (const [key, body] of answered) {
     const repeated = await charge(key, 'tok_ok', { url: again.url })
     expect({ key, body: await repeated.text() }).toEqual({ key, body })
@@ -243,7 +243,9 @@ test('after a SIGKILL under load every charge that was answered is in the ledger
 })
 
 test('SIGTERM ends it with 0 although a client is kept waiting on purpose', async () => {
-  const stopped = await startSandbox({ LEDGER_FILE: join(folder, 'stopped.jsonl') })
+  const stopped = await startApp('payment-gateway-sandbox', {
+    LEDGER_FILE: join(folder, 'stopped.jsonl'),
+  })
   const hanging = charge(newKey(), 'tok_timeout_after_charge', { url: stopped.url })
   // The charge is in its ledger before the silence starts.
   await expect

@@ -2,8 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { waitFor } from '@edp/testkit'
-import { type AppProcess, startApp } from './processes.ts'
+import { type AppProcess, startApp, waitFor } from '@edp/testkit'
 import {
   amountMinor,
   cancelling,

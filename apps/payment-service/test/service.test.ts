@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { type ComposedMessage, topics } from '@edp/event-schemas'
 import {
   createKafkaPublisher,
@@ -8,9 +7,8 @@ import {
   ensureTopics,
 } from '@edp/messaging'
 import { createLogger, declaredStatements } from '@edp/runtime'
-import { explainPlans, stack, waitFor } from '@edp/testkit'
+import { type AppProcess, explainPlans, spawnApp, stack, startApp, waitFor } from '@edp/testkit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type AppProcess, spawnApp, startApp } from './processes.ts'
 import {
   amountMinor,
   cancelling,
@@ -245,15 +243,12 @@ describe('the service as a process', () => {
 })
 
 test('a bad environment is one message with every problem, and exit 1', async () => {
-  const child = spawnApp('payment-service', {
+  const doomed = spawnApp('payment-service', {
     HTTP_PORT: 'seven',
     PAYMENT_GATEWAY_URL: 'gateway',
     CALL_ATTEMPTS_MAX: '0',
   })
-  let stderr = ''
-  child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-  await once(child, 'close')
-  expect(child.exitCode).toBe(1)
+  expect(await doomed.ended).toBe(1)
   for (const name of [
     'HTTP_PORT',
     'DATABASE_URL',
@@ -262,7 +257,7 @@ test('a bad environment is one message with every problem, and exit 1', async ()
     'PAYMENT_GATEWAY_URL',
     'CALL_ATTEMPTS_MAX',
   ]) {
-    expect(stderr).toContain(name)
+    expect(doomed.output()).toContain(name)
   }
 })
 

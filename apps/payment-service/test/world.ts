@@ -30,13 +30,20 @@ import {
   openDatabase,
   readConfig,
 } from '@edp/runtime'
-import { stack, templateDatabase, type TestDatabase, uniqueNamespace, waitFor } from '@edp/testkit'
+import {
+  type AppProcess,
+  stack,
+  startApp,
+  templateDatabase,
+  type TestDatabase,
+  uniqueNamespace,
+  waitFor,
+} from '@edp/testkit'
 import { config } from '../src/config.ts'
 import { kafkaConsumer, rabbitmqConsumer } from '../src/consumers.ts'
 import { createPaymentWork } from '../src/payment-work.ts'
 import { refundDueWork } from '../src/retry-refund.ts'
 import type { PaymentRows } from '../src/rows.ts'
-import { type AppProcess, startApp } from './processes.ts'
 
 export const amountMinor = 1299
 const logger = createLogger('test', process.env['LOG_LEVEL'] ?? 'silent')

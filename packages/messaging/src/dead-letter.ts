@@ -11,7 +11,7 @@ import {
 } from '@edp/event-schemas'
 import type { Failure } from './failure.ts'
 import { fingerprintOf } from './fingerprint.ts'
-import { attributeOf, type IncomingMessage } from './incoming-message.ts'
+import { attributeOf, type IncomingMessage, subjectOf } from './incoming-message.ts'
 import { decodePrefix, firstBytes } from './storable-text.ts'
 
 /** Who sends what is said about dead letters, and when. */
@@ -47,7 +47,7 @@ export function deadLetter(dead: DeadMessage): Outgoing {
     source: incoming.transport,
     position: incoming.position,
     type,
-    key: attribute('subject'),
+    key: firstBytes(subjectOf(incoming) ?? '', attributeBytesMax) || null,
     correlationId: attribute('correlationid'),
     causationId: attribute('causationid'),
     traceparent: attribute('traceparent'),

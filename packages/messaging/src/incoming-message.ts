@@ -7,6 +7,8 @@ export interface IncomingMessage {
   readonly position: string
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: Uint8Array
+  /** What its producer ordered it by, where the transport knows that apart from the headers: the key of a Kafka record. */
+  readonly key?: Uint8Array | null
   /** When the broker took it, in milliseconds since 1970, where it says so. */
   readonly recordedAtMs?: number
 }
@@ -19,7 +21,8 @@ export function attributeOf(
   return headers[headerPrefix[transport] + name]
 }
 
-/** What orders a message, as far as its headers say so. */
+/** What orders a message: as its headers say, else the key of its record. */
 export function subjectOf(message: IncomingMessage): string | undefined {
-  return attributeOf(message, 'subject') || undefined
+  const { key } = message
+  return attributeOf(message, 'subject') || (key && Buffer.from(key).toString()) || undefined
 }

@@ -219,6 +219,7 @@ function incomingMessages(batch: EachBatchPayload['batch']): IncomingMessage[] {
     position: place + message.offset,
     headers: textHeaders(message.headers),
     body: message.value ?? empty,
+    key: message.key,
     recordedAtMs: Number(message.timestamp),
   }))
 }

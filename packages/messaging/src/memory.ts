@@ -102,6 +102,7 @@ class BrokerState {
       position: slash < 0 ? `${name}/${partition}@${log.length}` : `${name}@${row.messageId}`,
       headers: row.headers,
       body: Buffer.from(row.payload),
+      key: slash < 0 ? Buffer.from(row.key) : null,
     })
   }
 

@@ -100,11 +100,13 @@ export async function takeDueMessage(
   const [row] = await tx.run(take, [consumer.name, messageId])
   if (row === undefined) return undefined
   const { transport, position, headers, body } = row
+  // One that nothing orders is parked by its id.
+  const key = row.key === messageId ? null : Buffer.from(row.key)
   return {
     consumer: consumer.name,
     messageId,
     key: row.key,
-    incoming: { transport, position, headers, body },
+    incoming: { transport, position, headers, body, key },
     status: row.status,
     attempts: row.attempts,
     firstFailedAt: row.first_failed_at,

@@ -45,12 +45,7 @@ function allHeaders({ headers = {}, contentType }: MessageProperties): Record<st
 }
 
 function jsonOf(value: unknown): string {
-  try {
-    return JSON.stringify(value, (_name, part: unknown) =>
-      typeof part === 'bigint' ? part.toString() : part,
-    )
-  } catch (error) {
-    // Arrays in arrays in arrays: deeper than JSON can be written. The message is kept all the same.
-    return `cannot be shown: ${String(error)}`
-  }
+  return JSON.stringify(value, (_name, part: unknown) =>
+    typeof part === 'bigint' ? part.toString() : part,
+  )
 }

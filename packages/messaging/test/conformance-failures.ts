@@ -21,8 +21,8 @@ import { addedV1, addV1, outboxRows } from './fixtures/counter-service.ts'
 
 /** What a topic and a queue do differently with what nobody here handles, and what each delivery of a nameless message is. */
 const promisesOf = {
-  kafka: { unknownType: 'skipped', copies: 'each record is one of its own' },
-  rabbitmq: { unknownType: 'dead', copies: 'the same bytes are the same message' },
+  kafka: { unknownType: 'skipped', copies: 'each record is one of its own', key: 'unsigned' },
+  rabbitmq: { unknownType: 'dead', copies: 'the same bytes are the same message', key: null },
 } as const
 
 const aDayMs = 24 * 60 * 60 * 1000
@@ -211,6 +211,14 @@ export function describeFailures(
       const copies = transport === 'kafka' ? 2 : 1
       expect(await service().parked()).toHaveLength(copies)
       expect(await service().said()).toHaveLength(copies)
+    })
+
+    test(`a message whose headers do not say what orders it has the key ${promisesOf[transport].key}`, async () => {
+      await publish([header('subject', '')(good('unsigned'))])
+      await join()
+      await untilPassed()
+      const letters = (await service().said()).map(({ body: letter }) => letter)
+      expect(letters).toMatchObject([{ reason: 'poison', key: promisesOf[transport].key }])
     })
 
     test('a message that fails for a while is applied once it does not, with nothing left behind', async () => {

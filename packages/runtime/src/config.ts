@@ -91,6 +91,13 @@ export const positiveInteger = setting('a whole number from 1', (text) =>
   wholeNumber(text, 1, Number.MAX_SAFE_INTEGER),
 )
 
+/** A number of days, not fewer than `min`. */
+export function daysFrom(min: number): z.ZodType<number, string> {
+  return setting(`a whole number of days, at least ${min}`, (text) =>
+    wholeNumber(text, min, 99_999),
+  )
+}
+
 /** `1` or `0`, `true` or `false`. */
 export const flag = setting('1 or 0', (text) => {
   if (text === '1' || text === 'true') return true
@@ -102,6 +109,12 @@ export const postgresUrl = setting('a postgres:// URL', urlOf(['postgres:', 'pos
 
 /** The URL of a RabbitMQ virtual host. */
 export const amqpUrl = setting('an amqp:// or amqps:// URL', urlOf(['amqp:', 'amqps:']))
+
+/** The URL of a Redis server. */
+export const redisUrl = setting('a redis:// or rediss:// URL', urlOf(['redis:', 'rediss:']))
+
+/** The URL of an SMTP server. */
+export const smtpUrl = setting('an smtp:// or smtps:// URL', urlOf(['smtp:', 'smtps:']))
 
 /** The URL of an HTTP server. */
 export const httpUrl = setting('an http:// or https:// URL', urlOf(['http:', 'https:']))

@@ -4,6 +4,7 @@ export {
   brokerList,
   ConfigError,
   databaseConfig,
+  daysFrom,
   describeConfig,
   flag,
   httpUrl,
@@ -18,7 +19,9 @@ export {
   processConfig,
   rabbitmqConfig,
   readConfig,
+  redisUrl,
   setting,
+  smtpUrl,
 } from './config.ts'
 export {
   enableFaultPoints,

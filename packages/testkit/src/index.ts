@@ -1,3 +1,11 @@
+export {
+  type AppProcess,
+  freePort,
+  killApps,
+  spawnApp,
+  type SpawnedApp,
+  startApp,
+} from './app-process.ts'
 export { explainPlans, type LookupKeys, type PlannedStatement } from './explain-plans.ts'
 export { fromSource } from './from-source.ts'
 export { type Random, randomOf, seededRandom, uniqueNamespace } from './random.ts'

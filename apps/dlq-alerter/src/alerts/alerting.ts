@@ -98,6 +98,7 @@ const defaultMetricsUrls: Readonly<Record<string, string>> = {
   'payment-service': `${host}:7103/metrics`,
   'outbox-relay': `${host}:7104/metrics`,
   'dlq-alerter': `${host}:7105/metrics`,
+  'notification-service': `${host}:7106/metrics`,
   'order-statistics': `${host}:7108/metrics`,
 }
 

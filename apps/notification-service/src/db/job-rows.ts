@@ -1,3 +1,4 @@
+import { storableText } from '@edp/messaging'
 import { noRow, statement, type Tx } from '@edp/runtime'
 import { z } from 'zod'
 import { type Content, statuses } from '../domain/notification.ts'
@@ -127,9 +128,9 @@ export function saveJobRows(
   ])
 }
 
-// What a server answers is anybody's text, and Postgres takes no NUL.
+// What a server answers is anybody's text.
 function storable(text: string | null | undefined): string | null {
-  return text?.replaceAll('\0', '') ?? null
+  return text === null || text === undefined ? null : storableText(text)
 }
 
 function toJobRow(row: z.infer<typeof jobRow>): JobRow {

@@ -67,12 +67,22 @@ test('express rows overtake what waits, every fifth is a standard one, and each 
   const isExpress = (destination: string) => destination.endsWith('.express')
   const bounds = { ...plain, rowsMax: 6, isExpress }
   const first = takeWindow([...standard, ...express], bounds)
-  expect(first.window).toEqual([...express.slice(0, 4), standard[0], express[4]])
+  expect(first.window).toEqual([express[0], standard[0], ...express.slice(1, 5)])
   // What came meanwhile overtakes in the next window.
   const late = row('k', 10, 'orders.express')
   const second = takeWindow([...first.rest, late], bounds)
-  expect(second.window).toEqual([express[5], late, ...standard.slice(1)])
+  expect(second.window).toEqual([express[5], standard[1], late, ...standard.slice(2)])
   expect(second.rest).toEqual([])
+})
+
+test('while express rows fill a window by their size, one standard row is taken with them all the same', () => {
+  const standard = [row('a', 900), row('b', 900)]
+  const express = ['c', 'd', 'e'].map((key) => row(key, 900, 'orders.express'))
+  const isExpress = (destination: string) => destination.endsWith('.express')
+  const bounds = { ...plain, bytesMax: 1000, isExpress }
+  const { window, rest } = takeWindow([...standard, ...express], bounds)
+  expect(window).toEqual([express[0], standard[0]])
+  expect(takeWindow(rest, bounds).window).toEqual([express[1], standard[1]])
 })
 
 test('of a key only what was acknowledged before its first failure is delivered', () => {

@@ -16,18 +16,19 @@ export interface WindowBounds {
   readonly isExpress?: (destination: string) => boolean
 }
 
-// Of five rows in a window while both classes wait, four are express and one is standard: neither waits for the other's backlog.
+// Of five rows in a window while both classes wait, four are express and one is standard, which is the second: neither waits for the
+// other's backlog.
 const expressInARow = 4
 
 /**
  * Takes the next window out of the buffered rows. Both keep their order, express rows and the others each by themselves; at least
- * one row is taken, however large. With `oneRowOfAKey` the later rows of a key stay behind.
+ * one row of each class is taken, however large. With `oneRowOfAKey` the later rows of a key stay behind.
  */
 export function takeWindow(
   buffered: readonly FetchedRow[],
   bounds: WindowBounds,
 ): { window: FetchedRow[]; rest: FetchedRow[] } {
-  const rows = bounds.isExpress ? expressFirst(buffered, bounds.isExpress) : buffered
+  const { rows, classes } = inTurns(buffered, bounds.isExpress)
   const window: FetchedRow[] = []
   const rest: FetchedRow[] = []
   const keys = new Set<string>()
@@ -37,7 +38,7 @@ export function takeWindow(
     const row = rows[index]
     if (!row) break
     if (window.length === bounds.rowsMax) break
-    if (window.length > 0 && bytes + row.bytes > bounds.bytesMax) break
+    if (window.length >= classes && bytes + row.bytes > bounds.bytesMax) break
     if (bounds.oneRowOfAKey && keys.has(row.key)) {
       rest.push(row)
       continue
@@ -49,23 +50,24 @@ export function takeWindow(
   return { window, rest: rest.length === 0 ? rows.slice(index) : [...rest, ...rows.slice(index)] }
 }
 
-function expressFirst(
+/** The rows in the order in which they are taken, and how many classes of them there are. */
+function inTurns(
   rows: readonly FetchedRow[],
-  isExpress: (destination: string) => boolean,
-): readonly FetchedRow[] {
-  const express = rows.filter((row) => isExpress(row.destination))
-  if (express.length === 0 || express.length === rows.length) return rows
-  const standard = rows.filter((row) => !isExpress(row.destination))
+  isExpress: WindowBounds['isExpress'],
+): { rows: readonly FetchedRow[]; classes: number } {
+  const express = isExpress ? rows.filter((row) => isExpress(row.destination)) : []
+  if (express.length === 0 || express.length === rows.length) return { rows, classes: 1 }
+  const standard = rows.filter((row) => !isExpress?.(row.destination))
   const mixed: FetchedRow[] = []
   let taken = 0
   for (const [index, row] of express.entries()) {
     mixed.push(row)
     const next = standard[taken]
-    if ((index + 1) % expressInARow !== 0 || next === undefined) continue
+    if (index % expressInARow !== 0 || next === undefined) continue
     mixed.push(next)
     taken += 1
   }
-  return [...mixed, ...standard.slice(taken)]
+  return { rows: [...mixed, ...standard.slice(taken)], classes: 2 }
 }
 
 /** What became of a window. */
