@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { prepareRun } from '../src/servers.ts'
 import { repositoryRoot } from '../src/stack-settings.ts'
 import { run as kafkajsSend } from './kafkajs-send.ts'
-import { run as orders, runChoreographed, runOrchestrated } from './orders.ts'
+import { run as orders, runChoreographed, runEveryApp, runOrchestrated } from './orders.ts'
 import { run as pipeline } from './pipeline.ts'
 import { run as priority } from './priority.ts'
 import { run as relayDrain } from './relay-drain.ts'
@@ -23,10 +23,11 @@ const benchmarks: Record<string, Benchmark> = {
   orders,
   priority,
 }
-// What `orders` does is both of these and their difference, so they run only when they are named.
-const parts: Record<string, Benchmark> = {
+// Variants of `orders`, which run only when they are named.
+const variants: Record<string, Benchmark> = {
   'orders-choreographed': runChoreographed,
   'orders-orchestrated': runOrchestrated,
+  'orders-every-app': runEveryApp,
 }
 
 const usage = `Usage: pnpm bench [NAME...] [--json]
@@ -35,7 +36,8 @@ Runs the benchmarks on the local stack, prints a table (or rows as JSON on stand
 and bench-results/bench.svg. Progress goes to standard error.
 
 Names: ${Object.keys(benchmarks).join(', ')} (default: all of these);
-       ${Object.keys(parts).join(', ')} (one style of \`orders\` alone)
+       ${Object.keys(variants).join(', ')} (\`orders\` in one style alone, or with every app
+       and not only those that an order passes on its way)
 
 Exit code 0 when all ran, 1 when one failed, 2 for an unknown name.`
 
@@ -51,7 +53,7 @@ async function main(): Promise<number> {
     console.log(usage)
     return 0
   }
-  const known = { ...benchmarks, ...parts }
+  const known = { ...benchmarks, ...variants }
   const unknown = positionals.filter((name) => !Object.hasOwn(known, name))
   if (unknown.length > 0) {
     console.error(`unknown benchmark: ${unknown.join(', ')}\n\n${usage}`)

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Pool } from 'undici'
 import { type Coordination, createApi } from '../src/api.ts'
-import { appNames } from '../src/app-process.ts'
+import { type AppName, appNames } from '../src/app-process.ts'
 import { formatBooks, settleBooks } from '../src/books.ts'
 import { serviceUrls, startSystem, type System } from '../src/system.ts'
 import { cpuPer, readCpu } from './cpu.ts'
@@ -15,6 +15,15 @@ const openLoopSeconds = 20
 // Of an order that is confirmed: stock.reserve and payment.capture, each with its reply.
 const commandSteps = 2
 
+/** What an order passes on its way. The others only hear of it afterwards, and would take the cores from it. */
+const onItsWay: readonly AppName[] = [
+  'payment-gateway-sandbox',
+  'order-service',
+  'inventory-service',
+  'payment-service',
+  'outbox-relay',
+]
+
 /** How orders of each style are offered in an open loop: what two cores can carry, and less. */
 const openLoopsPerSecond: Record<Coordination, readonly number[]> = {
   choreographed: [1000, 300],
@@ -23,8 +32,17 @@ const openLoopsPerSecond: Record<Coordination, readonly number[]> = {
 
 /** Both styles one after the other, and what a saga costs more than a choreography. */
 export async function run(context: BenchmarkContext): Promise<Row[]> {
-  const choreographed = await runStyle('choreographed', context)
-  const orchestrated = await runStyle('orchestrated', context)
+  return await runBoth(context, onItsWay)
+}
+
+/** The same with every app that there is: who tells the customers, counts and watches shares the two cores. */
+export async function runEveryApp(context: BenchmarkContext): Promise<Row[]> {
+  return await runBoth(context, appNames)
+}
+
+async function runBoth(context: BenchmarkContext, apps: readonly AppName[]): Promise<Row[]> {
+  const choreographed = await runStyle('choreographed', context, apps)
+  const orchestrated = await runStyle('orchestrated', context, apps)
   return [
     ...choreographed.rows,
     ...orchestrated.rows,
@@ -34,24 +52,25 @@ export async function run(context: BenchmarkContext): Promise<Row[]> {
 
 /** One style alone. */
 export async function runChoreographed(context: BenchmarkContext): Promise<Row[]> {
-  return (await runStyle('choreographed', context)).rows
+  return (await runStyle('choreographed', context, onItsWay)).rows
 }
 
 /** One style alone. */
 export async function runOrchestrated(context: BenchmarkContext): Promise<Row[]> {
-  return (await runStyle('orchestrated', context)).rows
+  return (await runStyle('orchestrated', context, onItsWay)).rows
 }
 
 /**
- * Whole orders of one style with every app, server and this load on one machine: saturated, with one hot product, and in an open
+ * Whole orders of one style with these apps, every server and this load on one machine: saturated, with one hot product, and in an open
  * loop; each with the CPU that an order costs, by process.
  */
 async function runStyle(
   coordination: Coordination,
   context: BenchmarkContext,
+  apps: readonly AppName[],
 ): Promise<{ rows: Row[]; saturated: Measured }> {
-  const env = Object.fromEntries(appNames.map((app) => [app, { LOG_LEVEL: 'warn' }]))
-  const system = await startSystem(`bench-${coordination}-${process.pid}`, env)
+  const env = Object.fromEntries(apps.map((app) => [app, { LOG_LEVEL: 'warn' }]))
+  const system = await startSystem(`bench-${coordination}-${process.pid}`, env, apps)
   const watch = await watchEnds(system)
   try {
     const bench = await prepare(system, watch, coordination)
@@ -75,7 +94,9 @@ async function runStyle(
       )
       rows.push(...rowsOf({ style: coordination, load: `open loop ${perSecond}/s` }, measured))
     }
-    const books = await settleBooks(system.databases, system.gatewayUrl, 60_000)
+    const { statistics, ...databases } = system.databases
+    const counted = apps.includes('order-statistics') ? { ...databases, statistics } : databases
+    const books = await settleBooks(counted, system.gatewayUrl, 60_000)
     if (!books.balanced) throw new Error(`the books do not balance:\n${formatBooks(books)}`)
     return { rows, saturated: many }
   } finally {
@@ -190,6 +211,7 @@ function systemCpuMs({ cpuMs }: Measured): number {
 }
 
 function pidsOf(system: System): Record<string, number | undefined> {
-  const apps = Object.entries(system.apps).map(([name, app]) => [name, app.pid])
+  const started = Object.entries(system.apps).filter(([, app]) => app.running)
+  const apps = started.map(([name, app]) => [name, app.pid])
   return { ...Object.fromEntries(apps), 'load generator': process.pid }
 }

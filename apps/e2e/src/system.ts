@@ -54,12 +54,14 @@ export interface System {
 }
 
 /**
- * Starts every app on the running local stack and waits until all are ready. `env` is added to the environment of an app.
+ * Starts every app, or only those in `started`, on the running local stack and waits until they are ready. `env` is added to
+ * the environment of an app.
  * @throws Error with the log of the app that did not start
  */
 export async function startSystem(
   name: string,
   env: Partial<Record<AppName, Record<string, string>>> = {},
+  started: readonly AppName[] = appNames,
 ): Promise<System> {
   const plan = await planSystem(name, env)
   await createDatabases(plan)
@@ -87,8 +89,8 @@ export async function startSystem(
     return codes
   }
   try {
-    for (const process of processes) process.start()
-    await Promise.all(processes.map((process) => process.ready()))
+    for (const app of started) apps[app].start()
+    await Promise.all(started.map((app) => apps[app].ready()))
   } catch (error) {
     await stop()
     throw error

@@ -42,7 +42,6 @@ const untilSaid = (id: unknown, count: number): Promise<Sent[]> =>
   waitFor(() => world.said(String(id)), {
     message: `${count} facts of the letter`,
     until: (said) => said.length >= count,
-    timeoutMs: 20_000,
   })
 
 function redrive(messageId: unknown, redriveId: string): ComposedMessage {

@@ -94,7 +94,6 @@ describe('a process that is killed', () => {
       message: 'no job is left',
       until: ({ active, waiting, prioritized }) =>
         active === 0 && waiting === 0 && prioritized === 0,
-      timeoutMs: 20_000,
     })
     expect(await world.mails(orderId)).toHaveLength(mails)
     expect(await harm([orderId])).toEqual(unharmed)

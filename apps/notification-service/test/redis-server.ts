@@ -45,7 +45,7 @@ export async function startRedis(): Promise<RedisServer> {
     async start() {
       const options = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder]
       child = spawn('redis-server', [settings, ...options], { stdio: 'ignore' })
-      await waitFor(answers, { message: 'Redis answers', timeoutMs: 20_000 })
+      await waitFor(answers, { message: 'Redis answers' })
     },
     async kill() {
       const running = child

@@ -86,7 +86,7 @@ describe('jobs', () => {
              and (order_id = any($1) or kind = 'digest') order by sent_at`,
           [[orderId, other]],
         ),
-      { message: 'all are sent', until: (rows) => rows.length === 4, timeoutMs: 20_000 },
+      { message: 'all are sent', until: (rows) => rows.length === 4 },
     )
     expect(sent.map(({ kind }) => kind)).toEqual([
       'cancellation',
@@ -132,7 +132,7 @@ describe('the digest', () => {
         await world.db.query(
           `select id, content, status, due_at from notifications where kind = 'digest' and status = 'sent' order by due_at`,
         ),
-      { message: 'three digests', until: (rows) => rows.length >= 3, timeoutMs: 20_000 },
+      { message: 'three digests', until: (rows) => rows.length >= 3 },
     )
     const dues = digests.map((row) => Number(row['due_at']))
     expect(new Set(dues).size).toBe(dues.length)

@@ -248,7 +248,6 @@ describe('a process that does not know a version of live sagas', () => {
     for (const id of ids) await one.handle(not(id, 'reserve', 'do', { outcome: 'refused' }))
     await waitFor(() => report()?.status === 'ok', {
       message: 'the last saga of version 1 has ended',
-      timeoutMs: 20_000,
     })
     expect(await get(there, `/sagas/${ids[0]}`)).toMatchObject({ remainingSteps: null })
     await stop()
@@ -266,7 +265,6 @@ test('metrics count what sagas do, and what is live', async () => {
     message: 'live sagas are counted',
     until: (all) =>
       all.includes('edp_saga_active{definition="order-fulfilment",status="needs_human"} 1'),
-    timeoutMs: 20_000,
   })
   const definition = 'definition="order-fulfilment"'
   for (const line of [

@@ -93,14 +93,12 @@ test('an owner that was stopped beyond its lease goes on beside its successor: e
 async function relayWithLease(among: readonly RelayProcess[]): Promise<RelayProcess> {
   return await waitFor(() => among.find((relay) => hasSaid(relay, drains)), {
     message: 'one of the relays has the lease',
-    timeoutMs: 20_000,
   })
 }
 
 async function kafkaSays(relay: RelayProcess, text: string, from = 0): Promise<void> {
   await waitFor(() => hasSaid(relay, text, from), {
     message: `the drain of Kafka says "${text}"`,
-    timeoutMs: 20_000,
   })
 }
 

@@ -81,7 +81,6 @@ test('a database or broker that is down at the start is degraded, and the others
         ready &&
         checks['drain gone/kafka']?.status === 'degraded' &&
         checks['drain counters/kafka']?.status === 'ok',
-      timeoutMs: 20_000,
     },
   )
   expect(report.status).toBe('degraded')

@@ -42,7 +42,6 @@ export class RelayProcess {
     await waitFor(() => this.#output, {
       message: `the relay prints "${text}"`,
       until: (output) => output.includes(text),
-      timeoutMs: 20_000,
     })
   }
 

@@ -46,7 +46,6 @@ function types(events: readonly Sent[]): string[] {
 function untilCount(type: string, count: number): Promise<Sent[]> {
   return waitFor(() => world.sent(orderId), {
     message: `${count} times ${type}`,
-    timeoutMs: 20_000,
     until: (events) => types(events).filter((sent) => sent === type).length >= count,
   })
 }
@@ -190,7 +189,6 @@ describe('payment.refund', () => {
     await work.command(redriveOf(dead))
     const said = await waitFor(() => world.said(dead.id), {
       message: 'the letter is resolved',
-      timeoutMs: 20_000,
       until: (facts) => facts.length >= 2,
     })
     expect(said[1]).toMatchObject({

@@ -60,7 +60,6 @@ function discard(): ComposedMessage {
 function untilSaid(count: number): Promise<Sent[]> {
   return waitFor(() => world.said(orderId), {
     message: `${count} facts of the letter`,
-    timeoutMs: 20_000,
     until: (said) => said.length >= count,
   })
 }

@@ -128,7 +128,7 @@ describe('the service as a process', () => {
         await askAgain()
         return doomed.child.signalCode
       },
-      { message: 'it has died', timeoutMs: 20_000 },
+      { message: 'it has died' },
     )
     expect(doomed.child.signalCode).toBe('SIGKILL')
     for (const orderId of orders) {

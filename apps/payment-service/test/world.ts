@@ -221,7 +221,6 @@ export async function createWorld(slowMs = 400): Promise<World> {
     untilSent: (orderId, type) =>
       waitFor(() => sent(orderId), {
         message: `${type} of ${orderId}`,
-        timeoutMs: 20_000,
         until: (events) => events.some((event) => event.type === type),
       }),
     async charge(orderId) {

@@ -98,13 +98,12 @@ export function describeConsumer(
     }
 
     const until = (condition: () => boolean, message: string): Promise<unknown> =>
-      waitFor(condition, { timeoutMs: 20_000, message })
+      waitFor(condition, { message })
 
     /** Waits until so many messages, each counted once, were handled. */
     const count = async (probe: () => number, messages: number): Promise<void> => {
       await waitFor(probe, {
         until: (handled) => handled >= messages,
-        timeoutMs: 20_000,
         message: `${messages} messages`,
       })
       expect(probe()).toBe(messages)
@@ -205,7 +204,7 @@ export function describeConsumer(
           await feed()
           return one.pipeline.messages.length > 0 && two.pipeline.messages.length > 0
         },
-        { timeoutMs: 20_000, message: 'both members handle messages' },
+        { message: 'both members handle messages' },
       )
       await two.component.stop()
       await feed()

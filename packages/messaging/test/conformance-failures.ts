@@ -144,7 +144,6 @@ export function describeFailures(
     const untilTotal = (key: string, total: number): Promise<unknown> =>
       waitFor(() => service().counter(key), {
         message: `${total} of ${key}`,
-        timeoutMs: 20_000,
         until: (row) => z.object({ total: z.number() }).safeParse(row).data?.total === total,
       })
 

@@ -41,7 +41,6 @@ test('publishing while Kafka is away returns soon and blames the destination; it
   expect(performance.now() - startedAt).toBeLessThan(15_000)
   await proxy.open()
   await waitFor(async () => codes(await publisher.publish(rows))[0] === undefined, {
-    timeoutMs: 20_000,
     message: 'the row is published',
   })
   await publisher.stop()
@@ -67,7 +66,6 @@ test('a consumer that starts while Kafka is away is degraded, and consumes once 
   await consumer.start()
   await waitFor(() => health.readiness().checks['counter-service.kafka']?.detail, {
     until: (detail) => detail?.includes('ECONNREFUSED') ?? false,
-    timeoutMs: 20_000,
     message: 'the check names the cause',
   })
   expect(health.readiness().status).toBe('degraded')
@@ -108,7 +106,7 @@ test('a consumer fetches nothing before its Postgres answers', async () => {
   await waitFor(() => asked >= 3, { message: 'three questions' })
   expect(pipeline.batches).toEqual([])
   answers = true
-  await waitFor(() => pipeline.messages.length, { timeoutMs: 20_000, message: 'the message' })
+  await waitFor(() => pipeline.messages.length, { message: 'the message' })
   expect(crashes).toEqual([])
   await consumer.stop()
   await publisher.stop()
@@ -160,7 +158,7 @@ async function readAll(queue: string, count: number): Promise<number[]> {
     seen.add(seq)
     channel.ack(message)
   })
-  await waitFor(() => seen.size === count, { timeoutMs: 20_000, message: `${count} messages` })
+  await waitFor(() => seen.size === count, { message: `${count} messages` })
   await model.close()
   return seqs
 }

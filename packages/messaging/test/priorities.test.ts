@@ -169,7 +169,7 @@ describe('a consumer of two classes', () => {
   test('says of each class how it is', async () => {
     const { checks } = await startConsumer()
     const consuming = () => Object.keys(checks()).filter((name) => checks()[name]?.status === 'ok')
-    await waitFor(() => consuming().length === 2, { message: 'both consume', timeoutMs: 20_000 })
+    await waitFor(() => consuming().length === 2, { message: 'both consume' })
     expect(consuming()).toEqual(['counter-service.rabbitmq', 'counter-service.rabbitmq.express'])
   })
 })

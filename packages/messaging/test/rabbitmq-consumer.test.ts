@@ -38,7 +38,6 @@ describe('each effect happens once', () => {
       const before = member.handed.length
       await waitFor(() => member.handed.length > before + 60, {
         message: 'messages are handled',
-        timeoutMs: 20_000,
       })
       proxy.drop()
     }

@@ -39,7 +39,6 @@ const emptied = () =>
   waitFor(async () => (await database.query('select from outbox')).length, {
     message: 'the outbox is empty',
     until: (rows) => rows === 0,
-    timeoutMs: 20_000,
   })
 
 const deadIds = async () => {

@@ -7,6 +7,7 @@ export type WaitOptions<T> = {
   message: string
   /** When the value is the one that is waited for; truthy unless told. */
   until?: (value: T) => boolean
+  /** 30,000 unless told: more than twice what a group waits for a Kafka consumer that was killed, 10 s, and the rebalance after it. */
   timeoutMs?: number
   intervalMs?: number
 }
@@ -28,7 +29,7 @@ export async function waitFor<T>(
   options: WaitOptions<T>,
 ): Promise<Awaited<T>>
 export async function waitFor<T>(probe: () => T | Promise<T>, options: WaitOptions<T>): Promise<T> {
-  const { message, until = Boolean, timeoutMs = 10_000, intervalMs = 20 } = options
+  const { message, until = Boolean, timeoutMs = 30_000, intervalMs = 20 } = options
   const deadline = performance.now() + timeoutMs
   let last: { value?: T; error?: unknown } = {}
   do {

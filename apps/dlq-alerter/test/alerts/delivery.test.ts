@@ -21,7 +21,7 @@ const rows = () =>
   )
 
 const untilRows = (until: (found: Record<string, unknown>[]) => boolean) =>
-  waitFor(rows, { message: 'the notifications are recorded', until, timeoutMs: 20_000 })
+  waitFor(rows, { message: 'the notifications are recorded', until })
 
 const allSent = (found: Record<string, unknown>[]): boolean =>
   found.length > 0 && found.every((row) => row['status'] === 'sent')

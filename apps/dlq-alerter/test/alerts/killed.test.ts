@@ -70,7 +70,6 @@ test('two alerters that are processes tell every group once, also when one of th
   for (const groupId of groups.slice(0, 4)) await world.letters(groupId, 1)
   await waitFor(statuses, {
     message: 'four are told, and recorded as such',
-    timeoutMs: 20_000,
     until: (rows) => rows.filter(({ status }) => status === 'sent').length === 4,
   })
   processes[0]?.child.kill('SIGKILL')

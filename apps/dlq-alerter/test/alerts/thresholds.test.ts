@@ -155,7 +155,6 @@ test("the depth of the namespace's queues is read from RabbitMQ", async () => {
     const source = rabbitmqSource({ url, amqpUrl, namespace })
     const samples = await waitFor(() => source.read(AbortSignal.timeout(3000)), {
       message: 'the count of the queue, which RabbitMQ samples every five seconds',
-      timeoutMs: 20_000,
       until: ([sample]) => sample?.value === 3,
     })
     expect(samples).toEqual([{ name: 'rabbitmq_queue_messages', labels: { queue }, value: 3 }])

@@ -114,7 +114,6 @@ export async function createWorld(): Promise<World> {
       const wanted = what.toSorted()
       await waitFor(() => receiver.told().toSorted(), {
         message: `${what.join(', ')} told`,
-        timeoutMs: 20_000,
         until: (told) => JSON.stringify(told) === JSON.stringify(wanted),
       })
     },
