@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest'
 import { untilAllTold } from '../src/all-told.ts'
 import { createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
@@ -15,19 +15,25 @@ vi.setConfig({ testTimeout: 360_000 })
 
 let system: System
 let load: Load
-let runs = 0
+const accepted: string[] = []
+
+beforeAll(async () => {
+  system = await startSystem(`crashes-${process.pid}`)
+})
+
+afterAll(async () => {
+  await system.stop()
+})
 
 beforeEach(async () => {
   const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
   console.log(`SEED=${seed}`)
-  runs += 1
-  system = await startSystem(`crashes-${process.pid}-${runs}`)
   load = await startLoad({ api: createApi(serviceUrls(system)), seed, ordersPerSecond })
   await load.more(25)
 })
 
 afterEach(async () => {
-  await system.stop()
+  await load.stop()
 })
 
 it('loses and doubles nothing when each app is killed once in the middle of the flow', async () => {
@@ -38,7 +44,7 @@ it('loses and doubles nothing when each app is killed once in the middle of the 
     await system.apps[app].ready()
     await load.more(25)
   }
-  await expectAllEnded(system, await load.stop())
+  await expectEnded()
   // One for each e-mail that was under way when a process of either side was killed, at most.
   expect(await untilAllTold(system)).toBeLessThanOrEqual(20)
 })
@@ -58,7 +64,7 @@ it('loses and doubles nothing when a second process of each service joins and is
     await second.kill()
     await load.more(25)
   }
-  await expectAllEnded(system, await load.stop())
+  await expectEnded()
 })
 
 it('loses and doubles nothing when each app is restarted in order, and each exits with 0', async () => {
@@ -68,5 +74,11 @@ it('loses and doubles nothing when each app is restarted in order, and each exit
     await system.apps[app].ready()
     await load.more(25)
   }
-  await expectAllEnded(system, await load.stop())
+  await expectEnded()
 })
+
+/** Every order of this test and of those before it. */
+async function expectEnded(): Promise<void> {
+  accepted.push(...(await load.stop()))
+  await expectAllEnded(system, accepted)
+}

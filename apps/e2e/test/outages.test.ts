@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { untilAllTold } from '../src/all-told.ts'
 import { createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
@@ -14,13 +14,19 @@ const outageSeconds = Number(process.env['OUTAGE_SECONDS'] ?? 10)
 
 let system: System
 let load: Load
-let runs = 0
+const accepted: string[] = []
+
+beforeAll(async () => {
+  system = await startSystem(`outages-${process.pid}`)
+})
+
+afterAll(async () => {
+  await system.stop()
+})
 
 beforeEach(async () => {
   const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
   console.log(`SEED=${seed}`)
-  runs += 1
-  system = await startSystem(`outages-${process.pid}-${runs}`)
   const api = createApi(serviceUrls(system))
   load = await startLoad({ api, seed, ordersPerSecond: 50 })
   await load.more(50)
@@ -28,7 +34,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await startServers()
-  await system.stop()
+  await load.stop()
 })
 
 it('takes orders while Kafka is stopped, and ends all of them when it is back', async () => {
@@ -36,14 +42,14 @@ it('takes orders while Kafka is stopped, and ends all of them when it is back', 
   await outage('kafka')
   // The outbox absorbs it: no customer notices.
   expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
-  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectEnded()
   await expectUnharmed()
 })
 
 it('loses and doubles nothing when Postgres is stopped under load and started again', async () => {
   await outage('postgres')
   await load.more(100)
-  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectEnded()
   await expectUnharmed()
 })
 
@@ -51,7 +57,7 @@ it('takes orders while RabbitMQ is stopped in the middle of sagas, and ends all 
   const before = load.accepted()
   await outage('rabbitmq')
   expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
-  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectEnded()
   await expectUnharmed()
 })
 
@@ -59,10 +65,16 @@ it('takes and ends orders while Redis is stopped, and tells every customer when 
   const before = load.accepted()
   await outage('redis')
   expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
-  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectEnded()
   expect(await untilAllTold(system)).toBe(0)
   await expectUnharmed()
 })
+
+/** Every order of this test and of those before it. */
+async function expectEnded(): Promise<void> {
+  accepted.push(...(await load.stop()))
+  await expectAllEnded(system, accepted, 120_000)
+}
 
 async function outage(server: Server): Promise<void> {
   pids = appNames.map((app) => system.apps[app].pid)
