@@ -13,7 +13,8 @@ import {
 } from './fixtures/counter-intake.ts'
 import { addition, delivered } from './fixtures/counter-messages.ts'
 import { stream } from './fixtures/counter-pipeline.ts'
-import { type CounterStore, counterStore } from './fixtures/counter-service.ts'
+import { type CounterStore, counterStore, openCounterDatabase } from './fixtures/counter-service.ts'
+import { closeProxies, proxyToUrl } from './fixtures/proxy.ts'
 
 const { service, open, untilSaid } = useCounterIntake()
 const consumer = 'counter-service.kafka'
@@ -174,6 +175,43 @@ describe('a process', () => {
     // It lives.
     expect(await service().db.query('select distinct instance from consumer_run')).toHaveLength(2)
   })
+})
+
+test('processes that nobody could hear over an outage of Postgres mark only until they are heard again', async () => {
+  const { proxy, url } = await proxyToUrl(service().db.serviceUrl)
+  const quick = { heartbeatIntervalMs: 20, staleAfterMs: 200 }
+  const startOne = async () => {
+    const database = openCounterDatabase(url)
+    const { store, marks } = watchingStore()
+    const process = await openReady({ database, store, runs: quick })
+    await process.start()
+    return { database, marks, process }
+  }
+  const processes = [await startOne(), await startOne()]
+  await proxy.cut()
+  const heard = 'select from consumer_run where heartbeat_at > now() - interval $$1 s$$'
+  await waitFor(() => service().db.query(heard), {
+    message: 'neither is heard',
+    until: (rows) => rows.length === 0,
+  })
+  await proxy.open()
+  for (const { process, marks } of processes) {
+    const take = async (): Promise<unknown> => {
+      await process.take(...stream('a', 1))
+      return marks.at(-1)
+    }
+    await waitFor(take, {
+      message: 'nothing is marked',
+      until: (marked) => isDeepStrictEqual(marked, []),
+    })
+  }
+  for (const { database, process } of processes) {
+    await process.stop()
+    await database.end()
+  }
+  await closeProxies()
+  expect(await runs()).toEqual([])
+  expect(await service().said()).toEqual([])
 })
 
 describe('a message that was marked when processes died', () => {
