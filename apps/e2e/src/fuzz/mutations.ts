@@ -1,5 +1,7 @@
 import type { FuzzData, Json } from './fuzz-data.ts'
 
+const repeatedBytesMax = 100_000
+
 /** A copy of a value with one thing changed, anywhere in it: left out, put in, of another type, too long, too deep. */
 export function mutateJson(value: Json, data: FuzzData): Json {
   if (typeof value !== 'object' || value === null || data.chance(0.1)) return replacement(data)
@@ -17,9 +19,15 @@ function mutateArray(values: readonly Json[], data: FuzzData): Json {
   const index = data.int(values.length)
   const chosen = values[index]
   if (chosen === undefined || data.chance(0.2)) return [...values, data.json(1)]
-  if (data.chance(0.1)) return Array.from({ length: data.int(200) }, () => chosen)
+  if (data.chance(0.1)) return repeated(chosen, data.int(200))
   if (data.chance(0.2)) return values.toSpliced(index, 1)
   return values.with(index, mutateJson(chosen, data))
+}
+
+/** Copies of copies would be more than a broker takes: all of them together are bounded. */
+function repeated(value: Json, times: number): Json {
+  const timesMax = Math.ceil(repeatedBytesMax / JSON.stringify(value).length)
+  return Array.from({ length: Math.min(times, timesMax) }, () => value)
 }
 
 function replacement(data: FuzzData): Json {
