@@ -23,6 +23,12 @@ export type AppName = (typeof appNames)[number]
 /** What Node compiled for one start serves the next: each costs a quarter less CPU. */
 const compileCache = join(repositoryRoot, 'node_modules/.cache/node-compile')
 
+/** None outlives whoever started it, not even when that ends by an error that nobody caught. */
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 export interface AppOptions {
   app: AppName
   env: Record<string, string>
@@ -55,7 +61,7 @@ export class AppProcess {
     if (this.running) throw new Error(`${this.app} is running already`)
     mkdirSync(dirname(this.#options.logFile), { recursive: true })
     const log = openSync(this.#options.logFile, 'a')
-    this.#child = spawn(process.execPath, ['--enable-source-maps', 'dist/main.js'], {
+    const child = spawn(process.execPath, ['--enable-source-maps', 'dist/main.js'], {
       cwd: join(repositoryRoot, 'apps', this.app),
       env: {
         PATH: process.env['PATH'],
@@ -66,6 +72,9 @@ export class AppProcess {
       stdio: ['ignore', log, log],
     })
     closeSync(log)
+    running.add(child)
+    child.once('exit', () => running.delete(child))
+    this.#child = child
   }
 
   /** @throws Error with the end of its log when it ends or is not ready in time */
