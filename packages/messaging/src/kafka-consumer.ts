@@ -8,6 +8,11 @@ import { type ConsumerOptions, groupOf, topicsOf } from './subscription.ts'
 export interface KafkaConsumerOptions extends ConsumerOptions {
   brokers: readonly string[]
   clientId?: string
+  /**
+   * How long a killed process keeps its partitions; default 10 s, above the 8 s after which Postgres ends its transaction. With less the
+   * next owner may wait for that transaction, and a process that stands still for longer loses its partitions.
+   */
+  sessionTimeoutMs?: number
 }
 
 /**
@@ -22,7 +27,7 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): Component {
   const { name } = options.consumer
   const topics = topicsOf(options)
   if (topics.length === 0) throw new Error(`${name} has no topic`)
-  const { brokers, clientId = name, logger, stallMs = 30_000 } = options
+  const { brokers, clientId = name, logger, stallMs = 30_000, sessionTimeoutMs = 10_000 } = options
   return createConsumerSessions({
     ...options,
     isOutage,
@@ -34,6 +39,7 @@ export function createKafkaConsumer(options: KafkaConsumerOptions): Component {
         topics,
         name,
         stallMs,
+        sessionTimeoutMs,
         lane,
         logger,
       }),

@@ -13,12 +13,12 @@ export interface KafkaSessionOptions {
   lane: BatchLane
   logger: Logger
   stallMs: number
+  sessionTimeoutMs: number
 }
 
-// A killed member keeps its partitions until the session ends; every transaction ends before that.
-const sessionTimeoutMs = 10_000
 const rebalanceTimeoutMs = 60_000
-const heartbeatIntervalMs = 3000
+// So that two may be lost.
+const heartbeatsPerSession = 3
 const housekeepingIntervalMs = 1000
 // How long a fetch waits for a first message. A stop and a rejoin wait for it too.
 const fetchWaitMs = 250
@@ -54,9 +54,9 @@ export class KafkaSession implements ConsumerSession {
     this.#options = options
     this.#consumer = options.kafka.consumer({
       groupId: options.groupId,
-      sessionTimeout: sessionTimeoutMs,
+      sessionTimeout: options.sessionTimeoutMs,
       rebalanceTimeout: rebalanceTimeoutMs,
-      heartbeatInterval: heartbeatIntervalMs,
+      heartbeatInterval: Math.floor(options.sessionTimeoutMs / heartbeatsPerSession),
       maxWaitTimeInMs: fetchWaitMs,
       maxBytesPerPartition: fetchBytesPerPartitionMax,
       maxBytes: fetchBytesMax,
