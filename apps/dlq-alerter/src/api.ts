@@ -1,4 +1,4 @@
-import { deadLetterReason } from '@edp/event-schemas'
+import { deadLetterReason, instant } from '@edp/event-schemas'
 import { z } from 'zod'
 
 /** What people send and see: the schemas of `http.ts`. */
@@ -22,7 +22,6 @@ const prose = (lengthMax: number) =>
     .max(lengthMax)
     .regex(/^(?:\P{C}|[\n\r\t])*$/u, notPrintable)
 
-const instant = z.iso.datetime()
 const uuid = z.uuid().toLowerCase()
 const count = z.int().nonnegative()
 const by = printableText(200).describe('who does it')

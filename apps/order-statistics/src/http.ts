@@ -1,9 +1,9 @@
+import { instant } from '@edp/event-schemas'
 import { problemSchema } from '@edp/runtime/http'
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { Count, TallyQueries } from './db/tallies.ts'
 
-const instant = z.iso.datetime()
 // Postgres knows no later one that JavaScript knows too.
 const endOfTime = '9999-12-31T23:59:59.999Z'
 const spanQuery = z.strictObject({

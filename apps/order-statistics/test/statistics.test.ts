@@ -153,7 +153,7 @@ test.each(['from=yesterday', 'to=2026', 'since=2026-01-02T03:04:00Z'])(
   },
 )
 
-test.each(['limit=0', 'limit=1441', 'cursor=last', 'page=2'])(
+test.each(['limit=0', 'limit=1441', 'cursor=last', 'cursor=0000-01-01T00:00:00Z', 'page=2'])(
   'minutes with %s are refused',
   async (query) => {
     expect(await get(`/statistics/minutes?${query}`)).toMatchObject({ status: 400 })

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type BodyOf, type Contract, defineContract } from './contract.ts'
+import { instant } from './fields.ts'
 import { queues } from './topology.ts'
 
 const topic = { transport: 'kafka', topic: 'dead-letters' } as const
@@ -71,8 +72,8 @@ export const messageDeadLetteredV1 = defineContract({
     reason: deadLetterReason,
     error: failure,
     attempts: z.int().nonnegative(),
-    firstFailedAt: z.iso.datetime(),
-    lastFailedAt: z.iso.datetime(),
+    firstFailedAt: instant,
+    lastFailedAt: instant,
     /** Letters with the same one have the same cause: of consumer, type, error code and the first stack frame of our own. */
     fingerprint: z.string().min(1),
     /** The redrive after which it failed again. */

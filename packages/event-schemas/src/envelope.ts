@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { priority } from './fields.ts'
+import { instant, priority } from './fields.ts'
 import { newId } from './new-id.ts'
 
 /** Which style of saga a message belongs to. A handler of one style ignores the messages of the other. */
@@ -21,7 +21,7 @@ export const envelope = z.object({
     .string()
     .regex(/^[a-z-]+(\.[a-z-]+)*\.v[1-9][0-9]*$/, 'expected a type such as order.placed.v1'),
   subject: z.string().min(1),
-  time: z.iso.datetime(),
+  time: instant,
   datacontenttype: z.literal('application/json'),
   correlationid: z.string().min(1),
   causationid: z.string().min(1).optional(),

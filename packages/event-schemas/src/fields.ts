@@ -1,5 +1,10 @@
 import { z } from 'zod'
 
+/** A moment in UTC. The year 0000 is one of ISO 8601 and JavaScript, but none that Postgres can store. */
+export const instant = z.iso
+  .datetime()
+  .refine((text) => !text.startsWith('0000'), 'expected a year from 0001 on')
+
 /** Money is integer minor units with a currency: 1999 and EUR are 19.99 euro. */
 export const amountMinor = z.int().nonnegative()
 export const currency = z.string().regex(/^[A-Z]{3}$/, 'expected an ISO 4217 code such as EUR')

@@ -77,3 +77,14 @@ test('every problem of the headers is listed by its name', () => {
     'header content-type',
   ])
 })
+
+test('a time that Postgres cannot store is a problem, and no error of whoever stores it', () => {
+  const reading = fromHeaders('kafka', {
+    ...toHeaders('kafka', plain),
+    ce_time: '0000-01-01T00:00:00Z',
+  })
+  expect(reading).toEqual({
+    ok: false,
+    problems: ['header ce_time: expected a year from 0001 on'],
+  })
+})

@@ -50,6 +50,7 @@ export {
   type CancelReason,
   cancelReason,
   currency,
+  instant,
   type Line,
   line,
   orderId,
