@@ -56,6 +56,8 @@ export function createNotificationJobs(config: Config, parts: JobsParts): Notifi
   const digests = createDigests({
     database,
     jobs,
+    source,
+    namespace,
     recipient: config.OPERATIONS_EMAIL,
     intervalMs: config.DIGEST_INTERVAL_MS,
     offsetMs: config.DIGEST_OFFSET_MS,
@@ -70,6 +72,7 @@ export function createNotificationJobs(config: Config, parts: JobsParts): Notifi
   const deadJobs = createDeadJobs({
     jobs,
     store,
+    buryDigest: digests.bury,
     intervalMs: config.DEAD_JOBS_INTERVAL_MS,
     logger,
   })

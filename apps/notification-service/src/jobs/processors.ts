@@ -11,7 +11,14 @@ import {
 import { DelayedError, type Job, type Processor, UnrecoverableError, Worker } from 'bullmq'
 import { mailOf } from '../domain/mail.ts'
 import type { JobRow, Outcome } from '../domain/sending.ts'
-import { type JobData, type JobQueue, type JobResult, jobNames, queueName } from './job-queue.ts'
+import {
+  type JobData,
+  type JobQueue,
+  type JobResult,
+  jobNames,
+  plannedFor,
+  queueName,
+} from './job-queue.ts'
 import type { JobStore, Lease } from './job-store.ts'
 import type { MailSender, SendOutcome } from './mail-sender.ts'
 import type { Pause } from './pause.ts'
@@ -66,10 +73,11 @@ export function createProcessor(options: ProcessorOptions): Processor<JobData, J
   }
 }
 
-// The time that it was planned for is in the id that BullMQ gives it, and not what the clock of this process says.
 async function plan(job: NotificationJob, { planDigest }: ProcessorOptions): Promise<JobResult> {
-  const due = new Date(Number(job.id?.split(':').at(-1)))
-  return { outcome: 'planned', notificationId: await planDigest(due) }
+  await faultPoint('digest.before-plan')
+  const notificationId = await planDigest(plannedFor(job))
+  await faultPoint('digest.planned')
+  return { outcome: 'planned', notificationId }
 }
 
 async function sendOne(
