@@ -148,6 +148,7 @@ function createSending(
         lockMs: config.JOB_LOCK_MS,
         logger,
       }),
+    idle: hand.idle,
     logger,
     onCrash,
   })
@@ -164,10 +165,15 @@ function createSending(
 /** Jobs that are under way are finished before what they need is stopped, also when the worker cannot wait for them itself. */
 function inHand(process: Processor<JobData, JobResult>): {
   process: Processor<JobData, JobResult>
+  idle: () => Promise<void>
   component: Component
 } {
   const running = new Set<Promise<unknown>>()
+  const idle = async (): Promise<void> => {
+    await Promise.allSettled(running)
+  }
   return {
+    idle,
     process: async (job, token) => {
       const work = Promise.resolve(process(job, token))
       running.add(work)
@@ -180,9 +186,7 @@ function inHand(process: Processor<JobData, JobResult>): {
     component: {
       name: 'jobs-in-hand',
       start: async () => undefined,
-      stop: async () => {
-        await Promise.allSettled(running)
-      },
+      stop: idle,
     },
   }
 }
