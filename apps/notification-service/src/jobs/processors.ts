@@ -85,26 +85,34 @@ async function sendOne(
   token: string,
   options: ProcessorOptions,
 ): Promise<JobResult> {
-  const { store } = options
-  const lease: Lease = { id: job.data.notificationId, owner: randomUUID() }
-  await faultPoint('job.before-claim')
-  const claim = await whileAvailable(options, () => store.claim(lease))
-  switch (claim.kind) {
-    case 'nothing-to-do':
-      return { outcome: 'nothing-to-do', status: claim.status }
-    case 'later':
-      await job.moveToDelayed(Date.now() + Math.max(laterMinMs, claim.inMs), token)
-      throw new DelayedError()
-    case 'claimed':
-      return await deliver(claim.row, lease, options)
-    default:
-      return unreachable(claim)
+  const { store, leaseMs } = options
+  for (;;) {
+    const lease: Lease = { id: job.data.notificationId, owner: randomUUID() }
+    await faultPoint('job.before-claim')
+    // Before the claim is asked for: the lease begins later, and so it lasts at least as long as this clock says.
+    const askedAt = performance.now()
+    const claim = await whileAvailable(options, () => store.claim(lease))
+    switch (claim.kind) {
+      case 'nothing-to-do':
+        return { outcome: 'nothing-to-do', status: claim.status }
+      case 'later':
+        await job.moveToDelayed(Date.now() + Math.max(laterMinMs, claim.inMs), token)
+        throw new DelayedError()
+      case 'claimed':
+        await faultPoint('job.claimed')
+        // A process that was stopped meanwhile asks again: another may be sending it. Half of the lease, so that the rest lasts
+        // until it is renewed.
+        if (performance.now() - askedAt < leaseMs / 2)
+          return await deliver(claim.row, lease, options)
+        break
+      default:
+        return unreachable(claim)
+    }
   }
 }
 
 async function deliver(row: JobRow, lease: Lease, options: ProcessorOptions): Promise<JobResult> {
   const { sender, pause } = options
-  await faultPoint('job.claimed')
   const sent = await underLease(lease, options, () =>
     sender.send({
       notificationId: row.id,
