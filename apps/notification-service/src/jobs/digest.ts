@@ -1,3 +1,4 @@
+import { storableText } from '@edp/messaging'
 import { enqueue } from '@edp/outbox'
 import { type Database, noRow, statement, type Tx } from '@edp/runtime'
 import { z } from 'zod'
@@ -96,8 +97,8 @@ export async function countDigests(tx: Tx, rows: readonly JobRow[]): Promise<voi
 
 /** Has a digest sent at every interval. The Job Scheduler says when; the row, one for each time, says whether. */
 export function createDigests(options: DigestOptions): Digests {
-  const { database, jobs, source, namespace, recipient, intervalMs, offsetMs, onPlanned } = options
-  let isScheduled = false
+  const { database, source, namespace, recipient, intervalMs, onPlanned } = options
+  const schedule = scheduling(options)
 
   /** Of the interval that ends then; nothing is counted yet. */
   const digestOf = (until: Date): Digest => ({
@@ -122,7 +123,8 @@ export function createDigests(options: DigestOptions): Digests {
     const until = lastDigestAt(at, options)
     const id = digestId(until)
     return await database.transaction(async (tx) => {
-      const values = [id, recipient, JSON.stringify(digestOf(until)), until, message]
+      const content = JSON.stringify(digestOf(until))
+      const values = [id, recipient, content, until, storableText(message)]
       if ((await tx.execute(insertDead, values)) === 0) return false
       const row = (await lockJobRows(tx, [id])).get(id)
       if (row === undefined) throw new Error('it was inserted a moment ago')
@@ -150,8 +152,21 @@ export function createDigests(options: DigestOptions): Digests {
     if (missed) await plan(now)
   }
 
-  async function schedule(): Promise<void> {
-    await jobs.ask(async (queue) => {
+  return {
+    plan,
+    bury,
+    keep: async (now) => {
+      await planMissed(now)
+      await schedule()
+    },
+  }
+}
+
+/** What sees to the Job Scheduler, which Redis may lose. */
+function scheduling({ jobs, intervalMs, offsetMs }: DigestOptions): () => Promise<void> {
+  let isScheduled = false
+  return () =>
+    jobs.ask(async (queue) => {
       // Its settings may have changed since another process made it; later it is only made again when Redis has lost it.
       if (isScheduled && (await queue.getJobScheduler(schedulerId))) return
       await queue.upsertJobScheduler(
@@ -169,14 +184,4 @@ export function createDigests(options: DigestOptions): Digests {
       )
       isScheduled = true
     })
-  }
-
-  return {
-    plan,
-    bury,
-    keep: async (now) => {
-      await planMissed(now)
-      await schedule()
-    },
-  }
 }
