@@ -25,9 +25,12 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   enableFaultPoints(undefined)
-  await world.stopWork()
-  redis.disconnect()
-  await server.close()
+  try {
+    await world.stopWork()
+  } finally {
+    redis.disconnect()
+    await server.close()
+  }
 })
 
 /** What leads past a point, until all that is owed is sent; gives the notifications that are to have one e-mail each. */

@@ -156,8 +156,9 @@ export function createDigests(options: DigestOptions): Digests {
     plan,
     bury,
     keep: async (now) => {
-      await planMissed(now)
+      // First: one that cannot be planned does not keep the next ones from being scheduled.
       await schedule()
+      await planMissed(now)
     },
   }
 }
