@@ -170,3 +170,40 @@ test('a failed job whose events nobody heard becomes a dead letter by comparison
   await world.untilRow(orderId, 'confirmation', 'dead')
   expect(await untilSaid(id, 1)).toMatchObject([{ body: { reason: 'attempts-exhausted' } }])
 })
+
+test('a digest whose planner fails for good is a dead letter, and is counted and sent when it is redriven', async () => {
+  await work.stop()
+  // Its rows cannot be written, so no process can plan it.
+  await world.db.query(
+    `alter table notifications add constraint unplannable check (kind <> 'digest' or status <> 'pending')`,
+  )
+  work = await world.startWork({ DIGEST_INTERVAL_MS: '2000', DIGEST_OFFSET_MS: '1' })
+  await work.deliver(confirmed(orderId))
+  const { created_at: confirmedAt } = await world.untilRow(orderId, 'confirmation', 'sent')
+  const [digest] = await waitFor(
+    () =>
+      world.db.query(`select * from notifications where kind = 'digest' and due_at > $1`, [
+        confirmedAt,
+      ]),
+    { message: 'a digest is dead', until: (rows) => rows.length > 0, timeoutMs: 20_000 },
+  )
+  expect(digest).toMatchObject({ status: 'dead', is_dead_lettered: true, error_code: 'job-failed' })
+  const id = digest?.['id']
+  expect(await untilSaid(id, 1)).toMatchObject([
+    { body: { type: 'send-digest', reason: 'attempts-exhausted', error: { code: 'job-failed' } } },
+  ])
+  await world.db.query('alter table notifications drop constraint unplannable')
+  // It is in the digest's interval, whichever that was.
+  await world.db.query(
+    `update notifications set created_at = $2::timestamptz - interval '1 second' where order_id = $1`,
+    [orderId, digest?.['due_at']],
+  )
+  const redriveId = randomUUID()
+  await work.command(redrive(id, redriveId))
+  expect((await untilSaid(id, 2))[1]?.body).toMatchObject({ outcome: 'applied', redriveId })
+  const [sent] = await world.db.query('select * from notifications where id = $1', [id])
+  expect(sent).toMatchObject({ status: 'sent' })
+  expect(JSON.stringify(sent?.['content'])).toContain('"kind":"confirmation"')
+  const mails = (await world.mails()).filter(({ notificationId }) => notificationId === id)
+  expect(mails).toHaveLength(1)
+})

@@ -2,6 +2,7 @@ import { topics } from '@edp/event-schemas'
 import { declareTopology, deleteTopics, deleteTopology, ensureTopics } from '@edp/messaging'
 import { stack, startApp, waitFor } from '@edp/testkit'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { harm, notOnce, orders, unharmed, untilAllSent } from './outcome.ts'
 import { hasRedisServer, type RedisServer, startRedis } from './redis-server.ts'
 import { confirmed, createWorld, metric, newOrderId, type World } from './world.ts'
 
@@ -24,52 +25,6 @@ afterEach(async () => {
   await world.emptyRedis()
 })
 
-const orders = (count: number): string[] => Array.from({ length: count }, newOrderId)
-
-async function untilAllSent(orderIds: readonly string[], timeoutMs = 30_000): Promise<void> {
-  await waitFor(
-    () =>
-      world.db.query(
-        `select status, attempts, error_code from notifications
-         where order_id = any($1) and kind = 'confirmation'`,
-        [orderIds],
-      ),
-    {
-      message: 'every confirmation is sent',
-      timeoutMs,
-      intervalMs: 100,
-      until: (rows) =>
-        rows.length === orderIds.length && rows.every(({ status }) => status === 'sent'),
-    },
-  )
-}
-
-/** How many e-mails each order has got, without those that got one. */
-async function notOnce(orderIds: readonly string[]): Promise<[string, number][]> {
-  const rows = await world.db.query(
-    `select id, order_id from notifications where order_id = any($1) and kind = 'confirmation'`,
-    [orderIds],
-  )
-  const counts = new Map<string, number>()
-  for (const { notificationId } of await world.mails()) {
-    counts.set(notificationId, (counts.get(notificationId) ?? 0) + 1)
-  }
-  return rows
-    .map((row): [string, number] => [String(row['order_id']), counts.get(String(row['id'])) ?? 0])
-    .filter(([, count]) => count !== 1)
-}
-
-/** Attempts that were used, and dead letters. */
-async function harm(orderIds: readonly string[]): Promise<unknown> {
-  const [row] = await world.db.query(
-    `select sum(attempts)::integer as attempts, count(*) filter (where is_dead_lettered)::integer as dead
-     from notifications where order_id = any($1)`,
-    [orderIds],
-  )
-  return row
-}
-const unharmed = { attempts: 0, dead: 0 }
-
 describe('a process that is killed', () => {
   test.each([
     ['before it adds the job', 'feeder.before-add', 1],
@@ -88,7 +43,7 @@ describe('a process that is killed', () => {
     await world.owe(confirmed(orderId))
     await other.ended
     await world.startWork()
-    await untilAllSent([orderId])
+    await untilAllSent(world, [orderId])
     // Until nothing is left that could send it once more.
     await waitFor(() => world.queue.getJobCounts('active', 'waiting', 'prioritized'), {
       message: 'no job is left',
@@ -96,7 +51,7 @@ describe('a process that is killed', () => {
         active === 0 && waiting === 0 && prioritized === 0,
     })
     expect(await world.mails(orderId)).toHaveLength(mails)
-    expect(await harm([orderId])).toEqual(unharmed)
+    expect(await harm(world, [orderId])).toEqual(unharmed)
   })
 
   test('under load loses no e-mail, and doubles none but what it had under way', async () => {
@@ -109,15 +64,15 @@ describe('a process that is killed', () => {
     await world.startWork()
     await world.owe(...orderIds.map((id) => confirmed(id)))
     await other.ended
-    await untilAllSent(orderIds)
-    const odd = await notOnce(orderIds)
+    await untilAllSent(world, orderIds)
+    const odd = await notOnce(world, orderIds)
     expect(odd.every(([, count]) => count === 2)).toBe(true)
     expect(odd.length).toBeLessThanOrEqual(concurrency)
     await waitFor(() => metric('edp_queue_jobs_stalled_recently{queue="notifications"}'), {
       message: 'what it had under way is counted as stalled',
     })
     expect(await metric('edp_jobs_total{queue="notifications",event="stalled"}')).toBeGreaterThan(0)
-    expect(await harm(orderIds)).toEqual(unharmed)
+    expect(await harm(world, orderIds)).toEqual(unharmed)
   })
 })
 
@@ -132,8 +87,8 @@ describe('Redis', () => {
       until: (problems) => problems.some((problem) => problem.startsWith('job-worker is degraded')),
     })
     world.redisLink.mend()
-    await untilAllSent(orderIds)
-    expect(await notOnce(orderIds)).toEqual([])
+    await untilAllSent(world, orderIds)
+    expect(await notOnce(world, orderIds)).toEqual([])
     await waitFor(work.problems, { message: 'it is well again', until: (all) => all.length === 0 })
   })
 
@@ -141,7 +96,7 @@ describe('Redis', () => {
     const work = await world.startWork()
     const orderIds = orders(100)
     await work.deliver(...orderIds.slice(0, 50).map((id) => confirmed(id)))
-    await untilAllSent(orderIds.slice(0, 1))
+    await untilAllSent(world, orderIds.slice(0, 1))
     world.redisLink[how]()
     await work.deliver(...orderIds.slice(50).map((id) => confirmed(id)))
     await waitFor(work.problems, {
@@ -149,9 +104,9 @@ describe('Redis', () => {
       until: (problems) => problems.some((problem) => problem.startsWith('job-feeder is degraded')),
     })
     world.redisLink.mend()
-    await untilAllSent(orderIds)
-    expect(await notOnce(orderIds)).toEqual([])
-    expect(await harm(orderIds)).toEqual(unharmed)
+    await untilAllSent(world, orderIds)
+    expect(await notOnce(world, orderIds)).toEqual([])
+    expect(await harm(world, orderIds)).toEqual(unharmed)
   })
 
   test('that is away does not keep the service from stopping', async () => {
@@ -163,15 +118,28 @@ describe('Redis', () => {
     expect(performance.now() - startedAt).toBeLessThan(8000)
   })
 
+  test('that is just coming back does not keep it from stopping either', async () => {
+    const work = await world.startWork()
+    await waitFor(work.problems, { message: 'it runs', until: (all) => all.length === 0 })
+    world.redisLink.cut()
+    const isDegraded = (one: string): boolean => one.startsWith('job-worker is degraded')
+    await waitFor(work.problems, { message: 'it is away', until: (all) => all.some(isDegraded) })
+    world.redisLink.mend()
+    await waitFor(work.problems, { message: 'it is back', until: (all) => !all.some(isDegraded) })
+    const startedAt = performance.now()
+    await work.stop()
+    expect(performance.now() - startedAt).toBeLessThan(8000)
+  })
+
   test('that is emptied forgets no e-mail, and no digest to come', async () => {
     const work = await world.startWork({ JOB_CONCURRENCY: '1', MAILS_PER_SECOND_MAX: '20' })
     const orderIds = orders(40)
     await work.deliver(...orderIds.map((id) => confirmed(id)))
-    await untilAllSent(orderIds.slice(0, 1))
+    await untilAllSent(world, orderIds.slice(0, 1))
     await world.emptyRedis()
-    await untilAllSent(orderIds)
-    expect(await notOnce(orderIds)).toEqual([])
-    expect(await harm(orderIds)).toEqual(unharmed)
+    await untilAllSent(world, orderIds)
+    expect(await notOnce(world, orderIds)).toEqual([])
+    expect(await harm(world, orderIds)).toEqual(unharmed)
     await waitFor(() => world.queue.getJobScheduler('digest'), { message: 'the scheduler is back' })
   })
 
@@ -190,13 +158,13 @@ describe('Redis', () => {
       const orderIds = orders(300)
       for (const at of [0, 100, 200]) {
         await work.deliver(...orderIds.slice(at, at + 100).map((id) => confirmed(id)))
-        await untilAllSent(orderIds.slice(at, at + 1))
+        await untilAllSent(world, orderIds.slice(at, at + 1))
         await server.kill()
         await server.start()
       }
-      await untilAllSent(orderIds, 60_000)
-      expect(await notOnce(orderIds)).toEqual([])
-      expect(await harm(orderIds)).toEqual(unharmed)
+      await untilAllSent(world, orderIds, 60_000)
+      expect(await notOnce(world, orderIds)).toEqual([])
+      expect(await harm(world, orderIds)).toEqual(unharmed)
     })
   })
 })
@@ -218,9 +186,9 @@ describe('an SMTP server', () => {
       timeoutMs: 30_000,
     })
     await world.restartSandbox()
-    await untilAllSent(orderIds)
-    expect(await notOnce(orderIds)).toEqual([])
-    expect(await harm(orderIds)).toEqual(unharmed)
+    await untilAllSent(world, orderIds)
+    expect(await notOnce(world, orderIds)).toEqual([])
+    expect(await harm(world, orderIds)).toEqual(unharmed)
   })
 
   test('that is slower than lease and lock gets each e-mail once, from two processes', async () => {
@@ -228,9 +196,9 @@ describe('an SMTP server', () => {
     await world.startWork({ LEASE_MS: '1000' })
     const orderIds = orders(6)
     await work.deliver(...orderIds.map((id, index) => confirmed(id, `slow-${index}`)))
-    await untilAllSent(orderIds)
-    expect(await notOnce(orderIds)).toEqual([])
-    expect(await harm(orderIds)).toEqual(unharmed)
+    await untilAllSent(world, orderIds)
+    expect(await notOnce(world, orderIds)).toEqual([])
+    expect(await harm(world, orderIds)).toEqual(unharmed)
   })
 })
 
@@ -266,5 +234,5 @@ test('ten thousand notifications are sent once each, while Redis is emptied in t
   const mails = (await world.mails()).filter(({ notificationId }) => own.has(notificationId))
   expect(mails).toHaveLength(10_000)
   expect(new Set(mails.map(({ notificationId }) => notificationId)).size).toBe(10_000)
-  expect(await harm(orderIds)).toEqual(unharmed)
+  expect(await harm(world, orderIds)).toEqual(unharmed)
 }, 180_000)

@@ -16,6 +16,8 @@ export type RedisServer = {
   kill(): Promise<void>
   /** Starts it on the data that it has left. */
   start(): Promise<void>
+  /** Starts it with nothing: its disk is lost. */
+  startEmpty(): Promise<void>
   close(): Promise<void>
 }
 
@@ -46,6 +48,10 @@ export async function startRedis(): Promise<RedisServer> {
       const options = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder]
       child = spawn('redis-server', [settings, ...options], { stdio: 'ignore' })
       await waitFor(answers, { message: 'Redis answers' })
+    },
+    async startEmpty() {
+      rmSync(join(folder, 'appendonlydir'), { recursive: true })
+      await server.start()
     },
     async kill() {
       const running = child

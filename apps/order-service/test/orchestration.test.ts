@@ -127,3 +127,38 @@ describe('an orchestrated order', () => {
     await world.expectReplayed()
   })
 })
+
+describe('a hundred sagas without an answer', () => {
+  let waiting: string[]
+  beforeEach(async () => {
+    waiting = await Promise.all(Array.from({ length: 100 }, () => one.place()))
+    await world.owner.query(`update saga set step_at = now() - interval '5 s'`)
+    await world.owner.query('delete from outbox')
+  })
+
+  test('are a backlog, which no command sent again makes longer; one less, and a lost command is asked for again', async () => {
+    const [orderId = '', forLong = '', answered = ''] = waiting
+    await world.owner.query(`update saga set due_at = now() - interval '1 minute' where id = $1`, [
+      forLong,
+    ])
+    expect(await one.due(orderId)).toBe(1)
+    expect(await world.sentFor(orderId)).toEqual([])
+    expect(await world.sentFor(forLong)).toEqual(['stock.reserve #2'])
+    await one.handle(ok(answered, 'reserve', 'do'))
+    expect(await one.timers()).toBe(1)
+    expect(await world.sentFor(orderId)).toEqual(['stock.reserve #2'])
+    await world.expectReplayed()
+  })
+
+  test('keep no undo from being sent again, and no deadline from coming', async () => {
+    const undoing = await one.place()
+    await one.cancel(undoing)
+    const late = await one.place(1)
+    await world.owner.query('delete from outbox')
+    await one.due(undoing)
+    await one.due(late)
+    expect(await world.sentFor(undoing)).toEqual(['stock.release #2'])
+    expect(await world.logOf(late)).toContain('timer: deadline')
+    await world.expectReplayed()
+  })
+})

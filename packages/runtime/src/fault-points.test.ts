@@ -1,5 +1,11 @@
 import { afterEach, expect, test } from 'vitest'
-import { enableFaultPoints, faultPoint, InjectedFault, parseFaultPoints } from './fault-points.ts'
+import {
+  callAtFirstPass,
+  enableFaultPoints,
+  faultPoint,
+  InjectedFault,
+  parseFaultPoints,
+} from './fault-points.ts'
 
 afterEach(() => enableFaultPoints(undefined))
 
@@ -22,6 +28,18 @@ test('a pause lasts as long as told', async () => {
   const startedAt = performance.now()
   await faultPoint('a')
   expect(performance.now() - startedAt).toBeGreaterThanOrEqual(29)
+})
+
+test('a call is waited for, at the first pass only', async () => {
+  let calls = 0
+  enableFaultPoints(
+    callAtFirstPass('a', async () => {
+      calls += 1
+    }),
+  )
+  await faultPoint('a')
+  await faultPoint('a')
+  expect(calls).toBe(1)
 })
 
 test.each(['a', 'a=', 'a=explode', 'a=pause', 'a=kill@0', 'a=kill;;b=kill', 'A=kill'])(

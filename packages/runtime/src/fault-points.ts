@@ -2,7 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 /** What a fault point does when a process passes it. */
 type Fault = {
-  action: { kind: 'kill' } | { kind: 'throw' } | { kind: 'pause'; pauseMs: number }
+  action:
+    | { kind: 'kill' }
+    | { kind: 'throw' }
+    | { kind: 'pause'; pauseMs: number }
+    /** The process waits for what a test in it does. */
+    | { kind: 'call'; call: () => Promise<void> }
   /** The fault happens at this pass only, counted from 1; at every pass when undefined. */
   onlyAtPass: number | undefined
   passes: number
@@ -42,12 +47,19 @@ async function run(name: string, action: Fault['action']): Promise<void> {
       return delay(action.pauseMs)
     case 'throw':
       throw new InjectedFault(`injected at ${name}`)
+    case 'call':
+      return action.call()
   }
 }
 
 /** Arms fault points for this process; `undefined` disarms all. */
 export function enableFaultPoints(points: FaultPoints | undefined): void {
   armed = points
+}
+
+/** One fault point that calls back the test in its own process, at its first pass. */
+export function callAtFirstPass(name: string, call: () => Promise<void>): FaultPoints {
+  return new Map([[name, { action: { kind: 'call', call }, onlyAtPass: 1, passes: 0 }]])
 }
 
 const entrySyntax = /^([a-z0-9.-]+)=(?:(kill)|(throw)|pause:(\d{1,9}))(?:@([1-9]\d{0,8}))?$/

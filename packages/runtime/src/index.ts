@@ -24,6 +24,7 @@ export {
   smtpUrl,
 } from './config.ts'
 export {
+  callAtFirstPass,
   enableFaultPoints,
   type FaultPoints,
   faultPoint,

@@ -151,6 +151,8 @@ describe('locks', () => {
   })
 })
 
+const backlog = { sagasMin: 100, silentMs: 5000, heldMs: 60_000 }
+
 describe('due sagas', () => {
   test('come the longest overdue first, as many as are asked for, of known versions alone', async () => {
     const [later, sooner, unknown, asleep] = await Promise.all(
@@ -168,7 +170,7 @@ describe('due sagas', () => {
     await world.postgres.query('update saga set definition_version = 9 where id = $1', [unknown])
     const due = (limit: number) =>
       world.database.transaction(async (tx) =>
-        (await lockDueSagas(tx, limit, versions)).map((saga) => saga.id),
+        (await lockDueSagas(tx, limit, versions, backlog)).map((saga) => saga.id),
       )
     expect(await due(10)).toEqual([sooner, later])
     expect(await due(1)).toEqual([sooner])
@@ -180,7 +182,7 @@ describe('due sagas', () => {
     const ids = await world.database.transaction(async (tx) => {
       await lockSagas(tx, [locked])
       return world.database.transaction(async (other) =>
-        (await lockDueSagas(other, 10, versions)).map((saga) => saga.id),
+        (await lockDueSagas(other, 10, versions, backlog)).map((saga) => saga.id),
       )
     })
     expect(ids).toEqual([free])
@@ -240,6 +242,7 @@ test('each statement looks up by the whole key while there are no statistics', a
     'saga_read',
     'saga_replay_log',
     'saga_replay_page',
+    'saga_silent',
     'saga_transport_age',
     'saga_update',
   ])
@@ -248,6 +251,7 @@ test('each statement looks up by the whole key while there are no statistics', a
     saga_live_count: { saga: ['status'] },
     saga_history: { saga_log: ['saga_id'] },
     saga_replay_log: { saga_log: ['saga_id'] },
+    saga_silent: { saga: ['status'] },
     saga_transport_age: { outbox: ['transport'] },
   })
   expect(problems).toEqual([])

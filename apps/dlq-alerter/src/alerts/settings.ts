@@ -55,7 +55,9 @@ export const alertingConfig = {
   ALERT_EVALUATE_INTERVAL_MS: milliseconds
     .default(2000)
     .describe('how often it is decided what alerts'),
-  ALERT_READ_INTERVAL_MS: milliseconds.default(15_000).describe('how often metrics are read'),
+  ALERT_READ_INTERVAL_MS: milliseconds
+    .default(30_000)
+    .describe('how often metrics, and with them the counts of the queues, are read'),
   ALERT_READ_TIMEOUT_MS: milliseconds.default(3000).describe('for one page of metrics'),
   ALERT_HOLD_MS: milliseconds.default(60_000).describe('how long a bound is exceeded first'),
   ALERT_UNREADABLE_MS: milliseconds.default(120_000).describe('how long metrics may be unreadable'),

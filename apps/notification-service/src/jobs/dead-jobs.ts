@@ -1,5 +1,5 @@
 import { createLoop, type Logger, type Loop } from '@edp/runtime'
-import type { JobQueue } from './job-queue.ts'
+import { type JobQueue, plannedFor } from './job-queue.ts'
 import type { JobStore } from './job-store.ts'
 
 const pageJobs = 200
@@ -13,18 +13,21 @@ const stalledReason = 'job stalled more than allowable limit'
 export function createDeadJobs(options: {
   jobs: JobQueue
   store: JobStore
+  /** The same for the planner of a digest, which has no row yet. */
+  buryDigest: (due: Date, message: string) => Promise<boolean>
   intervalMs: number
   logger: Logger
 }): Loop {
-  const { jobs, store, intervalMs, logger } = options
+  const { jobs, store, buryDigest, intervalMs, logger } = options
   let comparedAllAt = -Infinity
 
   async function buryPage(start: number): Promise<{ count: number; dead: number }> {
     const failed = await jobs.ask((queue) => queue.getFailed(start, start + pageJobs - 1))
     const buried = await Promise.all(
       failed.map(async (job) => {
-        // A digest's planner has no row of its own; it is planned again by the reconciler.
-        if (job?.data.notificationId === undefined) return false
+        if (job === undefined) return false
+        if (job.repeatJobKey !== undefined)
+          return await buryDigest(plannedFor(job), job.failedReason)
         const { notificationId: id, round } = job.data
         const isStalled = job.failedReason === stalledReason
         return await store.settle({

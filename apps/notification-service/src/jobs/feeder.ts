@@ -79,7 +79,9 @@ export function createFeeder(options: FeedOptions & { intervalMs: number }): Loo
         added.inc({ reason: 'new' }, rows.length)
       }
       if (cancelled.length > 0) {
+        await faultPoint('feeder.before-remove')
         await jobs.ask((queue) => removeAll(queue, cancelled))
+        await faultPoint('feeder.removed')
         await database.transaction((tx) => markRemoved(tx, cancelled))
       }
       return rows.length === batchMax || cancelled.length === batchMax ? 'again' : undefined
@@ -113,30 +115,37 @@ export function createReconciler(
   options: FeedOptions & { intervalMs: number; afterMs: number; keepDigest: () => Promise<void> },
 ): Loop {
   const { database, jobs, intervalMs, afterMs, keepDigest, logger } = options
+
+  async function compare(): Promise<'again' | undefined> {
+    const rows = await database.transaction((tx) => rowsToCompare(tx, { limit: batchMax, afterMs }))
+    if (rows.length === 0) return undefined
+    const lost = await jobs.ask((queue) => lostJobs(queue, rows))
+    if (lost.length > 0) {
+      logger.warn({ jobs: lost.length }, 'jobs that Redis has lost are added again')
+      await faultPoint('reconciler.before-add')
+      await jobs.ask(async (queue) => {
+        await removeAll(
+          queue,
+          lost.map(({ id }) => id),
+        )
+        await add(queue, lost, options)
+      })
+      await faultPoint('reconciler.added')
+      added.inc({ reason: 'lost' }, lost.length)
+    }
+    await database.transaction((tx) => markSeen(tx, rows))
+    return rows.length === batchMax ? 'again' : undefined
+  }
+
   return createLoop({
     name: 'job-reconciler',
     intervalMs,
     logger,
     work: async () => {
+      const more = await compare()
+      // Last: a digest that cannot be planned holds up nothing.
       await keepDigest()
-      const rows = await database.transaction((tx) =>
-        rowsToCompare(tx, { limit: batchMax, afterMs }),
-      )
-      if (rows.length === 0) return undefined
-      const lost = await jobs.ask((queue) => lostJobs(queue, rows))
-      if (lost.length > 0) {
-        logger.warn({ jobs: lost.length }, 'jobs that Redis has lost are added again')
-        await jobs.ask(async (queue) => {
-          await removeAll(
-            queue,
-            lost.map(({ id }) => id),
-          )
-          await add(queue, lost, options)
-        })
-        added.inc({ reason: 'lost' }, lost.length)
-      }
-      await database.transaction((tx) => markSeen(tx, rows))
-      return rows.length === batchMax ? 'again' : undefined
+      return more
     },
   })
 }

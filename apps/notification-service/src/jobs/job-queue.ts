@@ -1,5 +1,5 @@
 import { AppError, type Component, type Logger } from '@edp/runtime'
-import { Queue } from 'bullmq'
+import { type Job, Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import type { Kind } from '../domain/notification.ts'
 
@@ -36,6 +36,12 @@ export const priorities = {
   'review-request': 10,
   digest: 100,
 } as const satisfies Record<Kind, number>
+
+/** What a planner's job was planned for: it is in the id that BullMQ gives it, and not what the clock of a process says. */
+export function plannedFor({ id, timestamp }: Pick<Job, 'id' | 'timestamp'>): Date {
+  const at = Number(id?.split(':').at(-1))
+  return new Date(Number.isFinite(at) ? at : timestamp)
+}
 
 export interface JobQueueOptions {
   redisUrl: string

@@ -5,6 +5,7 @@ import { type JobData, type JobResult, openRedis, queueName } from './job-queue.
 
 const retryMs = 1000
 const awayLookMs = 250
+const closeMaxMs = 2000
 
 /** Something of BullMQ that runs on a connection of its own. */
 type Runner = Pick<Worker | QueueEvents, 'waitUntilReady' | 'run' | 'close'>
@@ -17,10 +18,12 @@ export function createRunner(options: {
   name: string
   redisUrl: string
   make: (connection: Redis) => Runner
+  /** Resolves when nothing that it has begun is under way. */
+  idle?: () => Promise<unknown>
   logger: Logger
   onCrash: (error: unknown) => void
 }): Component & { report(): HealthReport } {
-  const { name, redisUrl, make, logger, onCrash } = options
+  const { name, redisUrl, make, idle = async () => undefined, logger, onCrash } = options
   const stopping = new AbortController()
   let current: { runner: Runner; redis: Redis } | undefined
   let isRunning = false
@@ -64,7 +67,10 @@ export function createRunner(options: {
       stopping.abort(new Error(`${name} is stopping`))
       if (current === undefined) return
       const { runner, redis } = current
-      await Promise.race([runner.close(), untilAway(redis)])
+      // It has connections of its own beside this one. One that is just coming back when it closes is waited for in vain, for ever,
+      // although Redis is there: after the last job there is nothing that could take long.
+      const late = idle().then(() => sleep(closeMaxMs))
+      await Promise.race([runner.close(), untilAway(redis), late])
       redis.disconnect()
     },
     report() {

@@ -56,6 +56,8 @@ export function createNotificationJobs(config: Config, parts: JobsParts): Notifi
   const digests = createDigests({
     database,
     jobs,
+    source,
+    namespace,
     recipient: config.OPERATIONS_EMAIL,
     intervalMs: config.DIGEST_INTERVAL_MS,
     offsetMs: config.DIGEST_OFFSET_MS,
@@ -70,6 +72,7 @@ export function createNotificationJobs(config: Config, parts: JobsParts): Notifi
   const deadJobs = createDeadJobs({
     jobs,
     store,
+    buryDigest: digests.bury,
     intervalMs: config.DEAD_JOBS_INTERVAL_MS,
     logger,
   })
@@ -145,6 +148,7 @@ function createSending(
         lockMs: config.JOB_LOCK_MS,
         logger,
       }),
+    idle: hand.idle,
     logger,
     onCrash,
   })
@@ -161,10 +165,15 @@ function createSending(
 /** Jobs that are under way are finished before what they need is stopped, also when the worker cannot wait for them itself. */
 function inHand(process: Processor<JobData, JobResult>): {
   process: Processor<JobData, JobResult>
+  idle: () => Promise<void>
   component: Component
 } {
   const running = new Set<Promise<unknown>>()
+  const idle = async (): Promise<void> => {
+    await Promise.allSettled(running)
+  }
   return {
+    idle,
     process: async (job, token) => {
       const work = Promise.resolve(process(job, token))
       running.add(work)
@@ -177,9 +186,7 @@ function inHand(process: Processor<JobData, JobResult>): {
     component: {
       name: 'jobs-in-hand',
       start: async () => undefined,
-      stop: async () => {
-        await Promise.allSettled(running)
-      },
+      stop: idle,
     },
   }
 }

@@ -11,7 +11,14 @@ import {
 import { DelayedError, type Job, type Processor, UnrecoverableError, Worker } from 'bullmq'
 import { mailOf } from '../domain/mail.ts'
 import type { JobRow, Outcome } from '../domain/sending.ts'
-import { type JobData, type JobQueue, type JobResult, jobNames, queueName } from './job-queue.ts'
+import {
+  type JobData,
+  type JobQueue,
+  type JobResult,
+  jobNames,
+  plannedFor,
+  queueName,
+} from './job-queue.ts'
 import type { JobStore, Lease } from './job-store.ts'
 import type { MailSender, SendOutcome } from './mail-sender.ts'
 import type { Pause } from './pause.ts'
@@ -66,10 +73,11 @@ export function createProcessor(options: ProcessorOptions): Processor<JobData, J
   }
 }
 
-// The time that it was planned for is in the id that BullMQ gives it, and not what the clock of this process says.
 async function plan(job: NotificationJob, { planDigest }: ProcessorOptions): Promise<JobResult> {
-  const due = new Date(Number(job.id?.split(':').at(-1)))
-  return { outcome: 'planned', notificationId: await planDigest(due) }
+  await faultPoint('digest.before-plan')
+  const notificationId = await planDigest(plannedFor(job))
+  await faultPoint('digest.planned')
+  return { outcome: 'planned', notificationId }
 }
 
 async function sendOne(
@@ -77,26 +85,34 @@ async function sendOne(
   token: string,
   options: ProcessorOptions,
 ): Promise<JobResult> {
-  const { store } = options
-  const lease: Lease = { id: job.data.notificationId, owner: randomUUID() }
-  await faultPoint('job.before-claim')
-  const claim = await whileAvailable(options, () => store.claim(lease))
-  switch (claim.kind) {
-    case 'nothing-to-do':
-      return { outcome: 'nothing-to-do', status: claim.status }
-    case 'later':
-      await job.moveToDelayed(Date.now() + Math.max(laterMinMs, claim.inMs), token)
-      throw new DelayedError()
-    case 'claimed':
-      return await deliver(claim.row, lease, options)
-    default:
-      return unreachable(claim)
+  const { store, leaseMs } = options
+  for (;;) {
+    const lease: Lease = { id: job.data.notificationId, owner: randomUUID() }
+    await faultPoint('job.before-claim')
+    // Before the claim is asked for: the lease begins later, and so it lasts at least as long as this clock says.
+    const askedAt = performance.now()
+    const claim = await whileAvailable(options, () => store.claim(lease))
+    switch (claim.kind) {
+      case 'nothing-to-do':
+        return { outcome: 'nothing-to-do', status: claim.status }
+      case 'later':
+        await job.moveToDelayed(Date.now() + Math.max(laterMinMs, claim.inMs), token)
+        throw new DelayedError()
+      case 'claimed':
+        await faultPoint('job.claimed')
+        // A process that was stopped meanwhile asks again: another may be sending it. Half of the lease, so that the rest lasts
+        // until it is renewed.
+        if (performance.now() - askedAt < leaseMs / 2)
+          return await deliver(claim.row, lease, options)
+        break
+      default:
+        return unreachable(claim)
+    }
   }
 }
 
 async function deliver(row: JobRow, lease: Lease, options: ProcessorOptions): Promise<JobResult> {
   const { sender, pause } = options
-  await faultPoint('job.claimed')
   const sent = await underLease(lease, options, () =>
     sender.send({
       notificationId: row.id,

@@ -1,6 +1,7 @@
 import type { DueWork } from '@edp/messaging'
 import { lockJobRows, saveJobRows } from '../db/job-rows.ts'
 import { givenUp, type JobRow, redriven } from '../domain/sending.ts'
+import { countDigests } from './digest.ts'
 import { jobsConsumer } from './job-letter.ts'
 
 /** The notifications that dead letters stand for: a redrive makes one due again, a discard cancels it. */
@@ -22,6 +23,7 @@ export function jobsDueWork(afterCommit: () => void): DueWork {
         const row = rows.get(messageId)
         return row ? [unanswered(redriven(row, redriveId))] : []
       })
+      await countDigests(tx, [...rows.values()])
       saveJobRows(tx, retried)
     },
     discard: async (tx, ids) => {

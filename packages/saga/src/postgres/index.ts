@@ -17,6 +17,7 @@ export type {
   SagaRecord,
 } from './saga-record.ts'
 export {
+  type Backlog,
   insertIntervention,
   insertSagaLog,
   insertSagas,

@@ -18,9 +18,19 @@ const lockDueRows = statement(
   sagaRow,
   `select ${columns} from saga s
    where s.due_at <= now() and s.definition || '@' || s.definition_version = any($2::text[])
+     and (s.status <> 'running' or s.deadline_at <= now() or s.due_at <= now() - $3 * interval '1 millisecond')
    order by s.due_at
    limit $1
    for update skip locked`,
+)
+
+const countSilent = statement(
+  'saga_silent',
+  z.object({ sagas: z.int() }),
+  `select count(*)::int as sagas from (
+     select 1 from saga s
+     where s.status = 'running' and s.ended_at is null and s.step_at <= now() - $1 * interval '1 millisecond'
+     limit $2) as silent`,
 )
 
 const insertRows = statement(
@@ -86,16 +96,31 @@ export async function lockSagas(tx: Tx, ids: readonly string[]): Promise<Map<str
   return new Map(rows.map((row) => [row.id, toRecord(row)]))
 }
 
+/** When sagas that nobody answers are a backlog. */
+export interface Backlog {
+  /** Running sagas whose step has been without an answer for `silentMs`: with so many, nobody has lost a message. */
+  readonly sagasMin: number
+  readonly silentMs: number
+  /** How long one that is due is left alone then. */
+  readonly heldMs: number
+}
+
 /**
- * Locks sagas whose timer is due by the database's clock, the longest overdue first, passing over locked ones.
+ * Locks sagas whose timer is due by the database's clock, the longest overdue first, passing over locked ones. While there is a
+ * backlog, a participant is away or busy and the commands wait before it: another copy of each would come last and be handled for
+ * nothing, so only what undoes, or is at its deadline, is taken, and of the others what has been due for long.
  * @param versions those that this process can run, as `definition@version`
  */
 export async function lockDueSagas(
   tx: Tx,
   limit: number,
   versions: readonly string[],
+  { sagasMin, silentMs, heldMs }: Backlog,
 ): Promise<SagaRecord[]> {
-  return (await tx.run(lockDueRows, [limit, versions])).map(toRecord)
+  const [silent] = await tx.run(countSilent, [silentMs, sagasMin])
+  const isBacklog = (silent?.sagas ?? 0) >= sagasMin
+  const rows = await tx.run(lockDueRows, [limit, versions, isBacklog ? heldMs : 0])
+  return rows.map(toRecord)
 }
 
 /** Inserts new sagas. Like every write here it is not awaited: the commit awaits it, so that all go out in one round trip. */

@@ -1,0 +1,84 @@
+import { topics } from '@edp/event-schemas'
+import { declareTopology, deleteTopics, deleteTopology, ensureTopics } from '@edp/messaging'
+import { type AppProcess, stack, startApp, waitFor } from '@edp/testkit'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { harm, unharmed } from './outcome.ts'
+import { confirmed, createWorld, newOrderId, type World } from './world.ts'
+
+let world: World
+let process: AppProcess | undefined
+const { kafkaBrokers: brokers, rabbitmqUrl: url } = stack()
+const leaseMs = '1000'
+
+beforeAll(async () => {
+  world = await createWorld()
+  await ensureTopics({ brokers, namespace: world.namespace, topics })
+  await declareTopology({ url, namespace: world.namespace })
+})
+afterAll(async () => {
+  await world.close()
+  await deleteTopology({ url, namespace: world.namespace })
+  await deleteTopics({ brokers, namespace: world.namespace, topics })
+})
+afterEach(async () => {
+  await process?.end('SIGKILL')
+  await world.stopWork()
+  await world.emptyRedis()
+})
+
+/** A process that waits at a point until it is stopped with SIGSTOP there; what it waits for is over when it goes on. */
+async function startPausing(point: string): Promise<AppProcess> {
+  const faults = { FAULT_POINTS: `${point}=pause:5000@1`, LEASE_MS: leaseMs }
+  process = await startApp('notification-service', world.env(faults))
+  return process
+}
+
+/** Waits until a process has come to an end with a confirmation. */
+async function untilEnded({ url: at }: AppProcess, outcome: string): Promise<void> {
+  const sample = `edp_job_seconds_count{queue="notifications",job="send-confirmation",outcome="${outcome}"} 1`
+  await waitFor(async () => (await fetch(`${at}/metrics`)).text(), {
+    message: `its job ends: ${outcome}`,
+    until: (page) => page.includes(sample),
+    timeoutMs: 20_000,
+  })
+}
+
+test("a process that is stopped for longer than its lease between the provider's answer and the mark: two e-mails with one id, and its mark changes nothing", async () => {
+  const orderId = newOrderId()
+  const stopped = await startPausing('job.answered')
+  await world.owe(confirmed(orderId))
+  await waitFor(() => world.mails(orderId), {
+    message: 'its e-mail is out',
+    until: (mails) => mails.length === 1,
+  })
+  stopped.child.kill('SIGSTOP')
+  await world.startWork({ LEASE_MS: leaseMs })
+  const row = await world.untilRow(orderId, 'confirmation', 'sent')
+  expect(await world.mails(orderId)).toHaveLength(2)
+  stopped.child.kill('SIGCONT')
+  await untilEnded(stopped, 'sent')
+  expect(await world.row(orderId, 'confirmation')).toEqual(row)
+  expect((await world.mails(orderId)).map(({ notificationId }) => notificationId)).toEqual([
+    row['id'],
+    row['id'],
+  ])
+  expect(await harm(world, [orderId])).toEqual(unharmed)
+})
+
+test('a process that is stopped for longer than its lease before it sends finds out, and sends nothing', async () => {
+  const orderId = newOrderId()
+  const stopped = await startPausing('job.claimed')
+  await world.owe(confirmed(orderId))
+  await waitFor(() => world.row(orderId, 'confirmation'), {
+    message: 'it has the lease',
+    until: (row) => typeof row?.['lease_owner'] === 'string',
+  })
+  stopped.child.kill('SIGSTOP')
+  await world.startWork({ LEASE_MS: leaseMs })
+  const row = await world.untilRow(orderId, 'confirmation', 'sent')
+  stopped.child.kill('SIGCONT')
+  await untilEnded(stopped, 'nothing-to-do')
+  expect(await world.mails(orderId)).toHaveLength(1)
+  expect(await world.row(orderId, 'confirmation')).toEqual(row)
+  expect(await harm(world, [orderId])).toEqual(unharmed)
+})
