@@ -33,7 +33,7 @@ export function settingsOf(app: App, endpoints: Endpoints, settings: Settings): 
     ...app.settings?.({
       relayUrl: (database) => url(RELAY_ROLE, database),
       dataFolder: join(settings.dir, 'data', app.name),
-      rabbitmqManagementUrl: `http://127.0.0.1:${settings.ports.rabbitmqManagement}`,
+      rabbitmqManagementUrl: managementUrl(settings),
       redisUrl: endpoints.redisUrl,
       smtpPort: SMTP_PORT,
     }),
@@ -52,6 +52,10 @@ export function databaseUrl(
   return url.href
 }
 
+function managementUrl({ ports }: Settings): string {
+  return `http://127.0.0.1:${ports.rabbitmqManagement}`
+}
+
 /** Writes `.stack/env/<app>.env` for each app, and `stack.env` for tests and tools. */
 export function writeSettings(endpoints: Endpoints, settings: Settings): void {
   const folder = join(settings.dir, 'env')
@@ -65,6 +69,7 @@ export function writeSettings(endpoints: Endpoints, settings: Settings): void {
     KAFKA_BROKERS: endpoints.kafkaBrokers,
     RABBITMQ_URL: endpoints.rabbitmqUrl,
     REDIS_URL: endpoints.redisUrl,
+    RABBITMQ_MANAGEMENT_URL: managementUrl(settings),
   })
 }
 

@@ -8,6 +8,8 @@ export type Stack = {
   postgresAdminUrl: string
   kafkaBrokers: string[]
   rabbitmqUrl: string
+  /** Where its HTTP API answers. */
+  rabbitmqManagementUrl: string
   redisUrl: string
 }
 
@@ -27,6 +29,7 @@ export function stack(): Stack {
     postgresAdminUrl: read('STACK_POSTGRES_ADMIN_URL'),
     kafkaBrokers: read('KAFKA_BROKERS').split(','),
     rabbitmqUrl: read('RABBITMQ_URL'),
+    rabbitmqManagementUrl: read('RABBITMQ_MANAGEMENT_URL'),
     redisUrl: read('REDIS_URL'),
   }
 }
@@ -53,7 +56,7 @@ function writtenSettings(): Record<string, string | undefined> {
   return existsSync(path) ? parseEnv(readFileSync(path, 'utf8')) : {}
 }
 
-// All four or none: the settings of a service in the environment are not those of a stack.
+// All or none, but for the HTTP API, which `pnpm stack up` writes in any case: the settings of a service in the environment are not those of a stack.
 function givenSettings(): Record<string, string | undefined> {
   return process.env['STACK_POSTGRES_ADMIN_URL'] ? process.env : {}
 }

@@ -130,9 +130,8 @@ test('a page that hangs does not hold up the others, nor the letters', async () 
 
 test("the depth of the namespace's queues is read from RabbitMQ", async () => {
   const namespace = uniqueNamespace()
-  const amqpUrl = stack().rabbitmqUrl
+  const { rabbitmqUrl: amqpUrl, rabbitmqManagementUrl: url } = stack()
   const { username, password } = new URL(amqpUrl)
-  const url = 'http://127.0.0.1:7673'
   const api = async (method: string, path: string, body?: unknown): Promise<void> => {
     const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
     const response = await fetch(`${url}/api/${path}`, {
@@ -164,9 +163,11 @@ test("the depth of the namespace's queues is read from RabbitMQ", async () => {
 })
 
 test('RabbitMQ that refuses the password is not an empty broker', async () => {
+  const amqpUrl = new URL(stack().rabbitmqUrl)
+  amqpUrl.password = 'wrong'
   const source = rabbitmqSource({
-    url: 'http://127.0.0.1:7673',
-    amqpUrl: 'amqp://nobody:wrong@127.0.0.1:7672',
+    url: stack().rabbitmqManagementUrl,
+    amqpUrl: amqpUrl.href,
     namespace: 'edp',
   })
   await expect(source.read(AbortSignal.timeout(3000))).rejects.toThrow('HTTP 401')
