@@ -5,9 +5,11 @@ import { untilAllTold } from '../src/all-told.ts'
 import { createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
 import { noFailures, readFailures } from '../src/failures.ts'
-import { expectAllEnded, type Load, startLoad } from '../src/load.ts'
+import { expectAllEnded } from '../src/account.ts'
+import { type Load, startLoad } from '../src/load.ts'
 import { type Server, startServers, stopServer } from '../src/servers.ts'
-import { serviceUrls, startSystem, type System } from '../src/system.ts'
+import { serviceUrls } from '../src/reachable-system.ts'
+import { startSystem, type System } from '../src/system.ts'
 
 // A minute where time does not matter: OUTAGE_SECONDS=60.
 const outageSeconds = Number(process.env['OUTAGE_SECONDS'] ?? 10)
@@ -36,14 +38,14 @@ it('takes orders while Kafka is stopped, and ends all of them when it is back', 
   await outage('kafka')
   // The outbox absorbs it: no customer notices.
   expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
-  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectAllEnded(system, await load.stop(), { timeoutMs: 120_000 })
   await expectUnharmed()
 })
 
 it('loses and doubles nothing when Postgres is stopped under load and started again', async () => {
   await outage('postgres')
   await load.more(100)
-  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectAllEnded(system, await load.stop(), { timeoutMs: 120_000 })
   await expectUnharmed()
 })
 
@@ -51,7 +53,7 @@ it('takes orders while RabbitMQ is stopped in the middle of sagas, and ends all 
   const before = load.accepted()
   await outage('rabbitmq')
   expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
-  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectAllEnded(system, await load.stop(), { timeoutMs: 120_000 })
   await expectUnharmed()
 })
 
@@ -59,7 +61,7 @@ it('takes and ends orders while Redis is stopped, and tells every customer when 
   const before = load.accepted()
   await outage('redis')
   expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
-  await expectAllEnded(system, await load.stop(), 120_000)
+  await expectAllEnded(system, await load.stop(), { timeoutMs: 120_000 })
   expect(await untilAllTold(system)).toBe(0)
   await expectUnharmed()
 })
