@@ -1,0 +1,102 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type AppName, appNames, freePort } from '../src/app-process.ts'
+import type { ReachableSystem } from '../src/reachable-system.ts'
+import { runDirectory } from '../src/stack-settings.ts'
+import { databaseOf, databaseUrls, mapApps } from '../src/system.ts'
+import { type Container, containersOf, docker, leftOf, type Printed } from './docker.ts'
+
+/** The services of docker-compose.yml that are not ours. */
+export const servers = ['postgres', 'kafka', 'rabbitmq', 'redis'] as const
+
+/** The whole system of docker-compose.yml under a name, ports, volumes and a network of its own. */
+export interface ContainerSystem extends ReachableSystem {
+  readonly project: string
+  readonly logDirectory: string
+  /** Runs `docker compose` on it; the version of the images may be another one. */
+  compose(args: readonly string[], version?: string): Promise<Printed>
+  /** The containers that run for good, of one service or of all: not the jobs. */
+  containers(service?: string): Promise<Container[]>
+  /** Writes what every container printed into `logDirectory`. */
+  saveLogs(): Promise<void>
+  /**
+   * Stops every container in order and removes everything.
+   * @returns what is not as it has to be: exit codes of apps, and what is left
+   */
+  remove(): Promise<string[]>
+}
+
+const jobs = /^prepare$|-migrate$/
+const portsOfServers = [
+  'STACK_POSTGRES_PORT',
+  'STACK_KAFKA_PORT',
+  'STACK_RABBITMQ_PORT',
+  'STACK_RABBITMQ_MANAGEMENT_PORT',
+  'STACK_REDIS_PORT',
+] as const
+const password = 'edp'
+
+/** Chooses ports for a system of containers; starts nothing. */
+export async function planContainers(project: string, version: string): Promise<ContainerSystem> {
+  const ports = new Set<number>()
+  while (ports.size < appNames.length + portsOfServers.length) ports.add(await freePort())
+  const chosen = [...ports]
+  const portOf = (app: AppName): number => chosen[appNames.indexOf(app)] ?? 0
+  const serverPorts = chosen.slice(appNames.length)
+  const env: Record<string, string> = {
+    COMPOSE_PROJECT_NAME: project,
+    COMPOSE_PROFILES: 'app',
+    STACK_PASSWORD: password,
+    MESSAGING_NAMESPACE: 'edp',
+    EDP_VERSION: version,
+    ...Object.fromEntries(portsOfServers.map((name, index) => [name, String(serverPorts[index])])),
+    ...Object.fromEntries(appNames.map((app) => [portVariable(app), String(portOf(app))])),
+  }
+  const urls = mapApps((app) => `http://127.0.0.1:${portOf(app)}`)
+  const databaseUrl = (name: string): string =>
+    `postgres://postgres:${password}@127.0.0.1:${serverPorts[0]}/${name}`
+  return {
+    project,
+    urls,
+    databases: databaseUrls(databaseUrl),
+    deadLettersDatabase: databaseUrl(databaseOf['dlq-alerter']),
+    notificationsDatabase: databaseUrl(databaseOf['notification-service']),
+    gatewayUrl: urls['payment-gateway-sandbox'],
+    logDirectory: runDirectory(project),
+    compose: (args, other = version) =>
+      docker(['compose', ...args], { ...env, EDP_VERSION: other }),
+    containers: async (service) =>
+      (await containersOf(project)).filter((one) =>
+        service === undefined ? !jobs.test(one.service) : one.service === service,
+      ),
+    saveLogs: () => saveLogs(project),
+    remove: () => remove(project, env),
+  }
+}
+
+/** The setting of docker-compose.yml that names the port of an app. */
+function portVariable(app: AppName): string {
+  return `${app.replaceAll('-', '_').toUpperCase()}_PORT`
+}
+
+async function saveLogs(project: string): Promise<void> {
+  const folder = runDirectory(project)
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  for (const { id, name } of await containersOf(project)) {
+    const { stdout, stderr } = await docker(['logs', '--timestamps', id])
+    writeFileSync(join(folder, `${name}.log`), `${stdout}${stderr}`)
+  }
+}
+
+async function remove(project: string, env: Record<string, string>): Promise<string[]> {
+  await docker(['compose', 'stop'], env)
+  const apps: readonly string[] = appNames
+  const failed = (await containersOf(project))
+    .filter(({ service, exitCode }) => apps.includes(service) && exitCode !== 0)
+    .map(({ name, exitCode }) => `${name} ended with ${exitCode}`)
+  // Without the profile, as people type it.
+  await docker(['compose', 'down', '--volumes'], { ...env, COMPOSE_PROFILES: '' })
+  const left = await leftOf(project)
+  return [...failed, ...left.map((id) => `${id} is left`)]
+}
