@@ -1,7 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AppName, appNames, freePort } from '../src/app-process.ts'
+import { type Books, settleBooks } from '../src/books.ts'
 import type { ReachableSystem } from '../src/reachable-system.ts'
+import { readReplay, type Replay } from '../src/refinement.ts'
 import { runDirectory } from '../src/stack-settings.ts'
 import { databaseOf, databaseUrls, mapApps } from '../src/system.ts'
 import { type Container, containersOf, docker, leftOf, type Printed } from './docker.ts'
@@ -17,6 +19,8 @@ export interface ContainerSystem extends ReachableSystem {
   compose(args: readonly string[], version?: string): Promise<Printed>
   /** The containers that run for good, of one service or of all: not the jobs. */
   containers(service?: string): Promise<Container[]>
+  /** Reads the books until they balance or the time is over; the sagas are decided again by the order-service that runs. */
+  settle(timeoutMs: number): Promise<Books>
   /** Writes what every container printed into `logDirectory`. */
   saveLogs(): Promise<void>
   /**
@@ -55,10 +59,11 @@ export async function planContainers(project: string, version: string): Promise<
   const urls = mapApps((app) => `http://127.0.0.1:${portOf(app)}`)
   const databaseUrl = (name: string): string =>
     `postgres://postgres:${password}@127.0.0.1:${serverPorts[0]}/${name}`
+  const databases = databaseUrls(databaseUrl)
   return {
     project,
     urls,
-    databases: databaseUrls(databaseUrl),
+    databases,
     deadLettersDatabase: databaseUrl(databaseOf['dlq-alerter']),
     notificationsDatabase: databaseUrl(databaseOf['notification-service']),
     gatewayUrl: urls['payment-gateway-sandbox'],
@@ -69,6 +74,8 @@ export async function planContainers(project: string, version: string): Promise<
       (await containersOf(project)).filter((one) =>
         service === undefined ? !jobs.test(one.service) : one.service === service,
       ),
+    settle: (timeoutMs) =>
+      settleBooks(databases, urls['payment-gateway-sandbox'], timeoutMs, () => replayIn(project)),
     saveLogs: () => saveLogs(project),
     remove: () => remove(project, env),
   }
@@ -77,6 +84,16 @@ export async function planContainers(project: string, version: string): Promise<
 /** The setting of docker-compose.yml that names the port of an app. */
 function portVariable(app: AppName): string {
   return `${app.replaceAll('-', '_').toUpperCase()}_PORT`
+}
+
+async function replayIn(project: string): Promise<Replay> {
+  const containers = await containersOf(project)
+  const service = containers.find((one) => one.service === 'order-service' && one.running)
+  if (service === undefined) throw new Error('no order-service runs')
+  // It ends with 1 when a saga is not what its log says; that is read from what it printed.
+  const command = 'node dist/replay.js 2>/tmp/replay; cat /tmp/replay >&2'
+  const { stdout, stderr } = await docker(['exec', service.id, 'sh', '-c', command])
+  return readReplay(stdout, stderr)
 }
 
 async function saveLogs(project: string): Promise<void> {

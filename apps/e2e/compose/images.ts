@@ -19,8 +19,14 @@ export interface Image {
   bytes: number
 }
 
-/** Builds the image of every app, as docker-compose.yml says, and gives their sizes. */
-export async function buildImages(version: string, folder = repositoryRoot): Promise<Image[]> {
+/** Builds the image of every app, or of some, as docker-compose.yml of that folder says, and gives their sizes. */
+export async function buildImages(
+  version: string,
+  {
+    folder = repositoryRoot,
+    services = [],
+  }: { folder?: string; services?: readonly string[] } = {},
+): Promise<Image[]> {
   const env = {
     COMPOSE_PROFILES: 'app',
     EDP_VERSION: version,
@@ -33,11 +39,13 @@ export async function buildImages(version: string, folder = repositoryRoot): Pro
     '--file',
     `${folder}/docker-compose.yml`,
   ]
-  await docker([...compose, 'build'], env)
+  await docker([...compose, 'build', ...services], env)
   const { stdout } = await docker([...compose, 'config', '--format', 'json'], env)
-  const { services } = buildable.parse(JSON.parse(stdout))
-  const names = Object.values(services).flatMap(({ image, build }) =>
-    image !== undefined && build !== undefined ? [image] : [],
+  const names = Object.entries(buildable.parse(JSON.parse(stdout)).services).flatMap(
+    ([service, { image, build }]) => {
+      const isWanted = services.length === 0 || services.includes(service)
+      return isWanted && image !== undefined && build !== undefined ? [image] : []
+    },
   )
   return await Promise.all(names.toSorted().map(sizeOf))
 }
@@ -47,7 +55,7 @@ export async function removeImages(version: string): Promise<void> {
   const { stdout } = await docker(['image', 'ls', '--format', '{{.Repository}}:{{.Tag}}'])
   const ours = stdout
     .split('\n')
-    .filter((name) => name.startsWith('edp/') && name.endsWith(`:${version}`))
+    .filter((name) => name.startsWith('edp/') && name.includes(`:${version}`))
   if (ours.length > 0) await docker(['image', 'rm', '--force', ...ours])
 }
 

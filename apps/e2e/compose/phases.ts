@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { untilAllTold } from '../src/all-told.ts'
 import { coordinations } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
-import { formatBooks, settleBooks } from '../src/books.ts'
+import { formatBooks } from '../src/books.ts'
 import { countSetAside } from '../src/failures.ts'
 import { randomOrders } from '../src/random-orders.ts'
 import { sceneOf } from '../src/reachable-system.ts'
@@ -12,6 +12,8 @@ import { type ContainerSystem, servers } from './container-system.ts'
 import { untilHealthy } from './docker.ts'
 import { buildImages, formatImages } from './images.ts'
 import { crash, formatKills, killEach, type KillRow } from './kills.ts'
+import { buildPatched } from './next-version.ts'
+import { replaceEach, sagasByVersion } from './rolling.ts'
 import { expectNothingLost, type LoadSettings, underLoad } from './under-load.ts'
 
 /** What a phase works on. */
@@ -41,6 +43,7 @@ export const phases: readonly Phase[] = [
   { name: 'kills', title: 'SIGKILL each container once, under load', run: kills },
   { name: 'crash', title: 'a crash that the restart policy repairs, under load', run: crashes },
   { name: 'outages', title: 'stop and start each server, under load', run: outages },
+  { name: 'rolling', title: 'replace each service by its next version, under load', run: rolling },
   { name: 'books', title: 'the books of it all', run: books },
 ]
 
@@ -177,12 +180,50 @@ async function startsOf(system: ContainerSystem): Promise<Map<string, string>> {
   )
 }
 
+// Who reads the second version of an event comes before who writes it, and every order-service knows the second version of the
+// saga before one starts it.
+const replaced = [
+  'order-service',
+  'inventory-service',
+  'payment-service',
+  'notification-service',
+  'order-statistics',
+  'dlq-alerter',
+  'outbox-relay',
+] as const
+
+async function rolling(run: Run): Promise<void> {
+  const { system, version, tell } = run
+  const [next, started] = [`${version}-next`, `${version}-next-saga`]
+  await buildPatched(next, ['next-version.patch'], replaced)
+  const patches = ['next-version.patch', 'next-saga.patch']
+  await buildPatched(started, patches, ['order-service'])
+  const outcome = await underLoad(system, run, async (load) => {
+    for (const service of replaced) {
+      await replaceEach(system, service, { version: next, load })
+      tell(`${service} is replaced, after ${load.accepted()} orders`)
+    }
+    await replaceEach(system, 'order-service', { version: started, load })
+    tell(`order-service starts version 2 of the saga, after ${load.accepted()} orders`)
+    await load.more(20)
+  })
+  expectNothingLost(outcome)
+  expectNoFailures(outcome.failures)
+  const sagas = await sagasByVersion(system.databases.orders)
+  if (sagas['v1'] === undefined || sagas['v2'] === undefined) {
+    throw new Error(`sagas of both versions were expected, found ${JSON.stringify(sagas)}`)
+  }
+  tell(
+    `${outcome.orders} orders, none lost, none doubled, no request failed; sagas: ${JSON.stringify(sagas)}`,
+  )
+}
+
 async function books({ system, tell }: Run): Promise<void> {
   tell(await expectBalance(system))
 }
 
-async function expectBalance({ databases, gatewayUrl }: ContainerSystem): Promise<string> {
-  const read = await settleBooks(databases, gatewayUrl, 60_000)
+async function expectBalance(system: ContainerSystem): Promise<string> {
+  const read = await system.settle(60_000)
   if (!read.balanced) throw new Error(`the books do not balance:\n${formatBooks(read)}`)
   return formatBooks(read).trim()
 }

@@ -1,6 +1,6 @@
 import { accountOf, orderIds } from '../src/account.ts'
 import { createApi } from '../src/api.ts'
-import { formatBooks, settleBooks } from '../src/books.ts'
+import { formatBooks } from '../src/books.ts'
 import { type Load, startLoad } from '../src/load.ts'
 import { serviceUrls } from '../src/reachable-system.ts'
 import type { ContainerSystem } from './container-system.ts'
@@ -40,7 +40,7 @@ export async function underLoad(
   } finally {
     accepted = await load.stop()
   }
-  const books = await settleBooks(system.databases, system.gatewayUrl, settleMs)
+  const books = await system.settle(settleMs)
   if (!books.balanced) throw new Error(`the books do not balance:\n${formatBooks(books)}`)
   const { lost, doubled } = await accountOf(system.databases, accepted, before)
   return {
