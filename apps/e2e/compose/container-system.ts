@@ -112,8 +112,7 @@ async function remove(project: string, env: Record<string, string>): Promise<str
   const failed = (await containersOf(project))
     .filter(({ service, exitCode }) => apps.includes(service) && exitCode !== 0)
     .map(({ name, exitCode }) => `${name} ended with ${exitCode}`)
-  // Without the profile, as people type it.
-  await docker(['compose', 'down', '--volumes'], { ...env, COMPOSE_PROFILES: '' })
+  await docker(['compose', 'down', '--volumes'], env)
   const left = await leftOf(project)
   return [...failed, ...left.map((id) => `${id} is left`)]
 }
