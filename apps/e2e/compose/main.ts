@@ -46,21 +46,23 @@ async function main(): Promise<number> {
   return failed || problems.length > 0 ? 1 : 0
 }
 
+/** Goes on after a phase that failed, unless it is one without which there is nothing to go on with. */
 async function runPhases(chosen: readonly Phase[], run: Run): Promise<boolean> {
+  let failed = false
   for (const [index, phase] of chosen.entries()) {
     const startedAt = Date.now()
     console.log(`[${index + 1}/${chosen.length}]   ${phase.title} ...`)
     try {
       await phase.run(run)
+      run.tell(`done in ${seconds(startedAt)}`)
     } catch (error) {
-      run.tell(
-        `FAILED after ${seconds(startedAt)}: ${error instanceof Error ? error.message : String(error)}`,
-      )
-      return true
+      const reason = error instanceof Error ? error.message : String(error)
+      run.tell(`FAILED after ${seconds(startedAt)}: ${reason}`)
+      failed = true
+      if (phase.name === 'build' || phase.name === 'up') break
     }
-    run.tell(`done in ${seconds(startedAt)}`)
   }
-  return false
+  return failed
 }
 
 async function cleanUp(system: ContainerSystem): Promise<string[]> {

@@ -6,7 +6,7 @@ import { formatBooks } from '../src/books.ts'
 import { countSetAside } from '../src/failures.ts'
 import { randomOrders } from '../src/random-orders.ts'
 import { sceneOf } from '../src/reachable-system.ts'
-import { runScenario, scenarios } from '../src/scenarios.ts'
+import { runScenario, type Scenario, scenarios } from '../src/scenarios.ts'
 import type { ScenarioContext } from '../src/story.ts'
 import { type ContainerSystem, servers } from './container-system.ts'
 import { untilHealthy } from './docker.ts'
@@ -69,21 +69,12 @@ async function runScenarios({ system, seed, tell }: Run): Promise<void> {
     coordination,
     tell: () => undefined,
   })
-  // At once, as the tests of the processes do: scenarios share no product and no order.
-  const results = await Promise.allSettled(
-    coordinations.flatMap((coordination) =>
-      scenarios.map(async (scenario) => {
-        try {
-          await runScenario(scenario, contextOf(coordination))
-        } catch (error) {
-          throw new Error(`${scenario.name}, ${coordination}: ${reasonOf(error)}`, { cause: error })
-        }
-      }),
-    ),
-  )
-  const failed = results.flatMap((result) =>
-    result.status === 'rejected' ? [reasonOf(result.reason)] : [],
-  )
+  const failed: string[] = []
+  // One style after the other: the containers of both at once would be a test of the machine.
+  for (const coordination of coordinations) {
+    const told = await Promise.all(scenarios.map((one) => runToEnd(one, contextOf(coordination))))
+    failed.push(...told.flatMap((reason) => reason ?? []))
+  }
   if (failed.length > 0) throw new Error(failed.join('\n'))
   const [choreographed, orchestrated] = await Promise.all(
     coordinations.map((coordination) => randomOrders(contextOf(coordination), seed)),
@@ -92,7 +83,18 @@ async function runScenarios({ system, seed, tell }: Run): Promise<void> {
     throw new Error('the two styles ended otherwise when they were given the same outcomes')
   }
   await expectBalance(system)
-  tell(`${results.length} scenarios ended as they must, and 40 random orders alike in both styles`)
+  tell(`${scenarios.length} scenarios ended as they must, 40 random orders alike in both styles`)
+}
+
+/** @returns what is wrong, if something is */
+async function runToEnd(scenario: Scenario, context: ScenarioContext): Promise<string | undefined> {
+  try {
+    await runScenario(scenario, context)
+    return undefined
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    return `${scenario.name}, ${context.coordination}: ${reason}`
+  }
 }
 
 async function scale(run: Run): Promise<void> {
@@ -233,8 +235,4 @@ export function expectNoFailures(failures: readonly string[]): void {
   if (failures.length > 0) {
     throw new Error(`${failures.length} requests failed, such as ${failures[0]}`)
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
