@@ -9,7 +9,7 @@ const usage = `Usage: pnpm test:compose [PHASE...] [--seed S] [--orders-per-seco
 Builds the images, brings the whole system up in containers of its own, on free ports, and runs these phases:
 ${phases.map(({ name, title }) => `  ${name.padEnd(10)} ${title}`).join('\n')}
 Then it removes everything. The logs of all containers are kept when a phase failed. PHASE chooses some: build and up are needed
-unless the images are there.
+unless the images are there. \`rolling\` runs only when it is named, since it builds everything a second time.
 
   --seed S               what is ordered; printed, so that a run can be repeated
   --orders-per-second N  how fast, under load (default 10)
@@ -99,7 +99,9 @@ function readArguments(): Arguments | undefined {
     return {
       help: values.help,
       chosen:
-        positionals.length === 0 ? phases : phases.filter(({ name }) => positionals.includes(name)),
+        positionals.length === 0
+          ? phases.filter(({ name }) => name !== 'rolling')
+          : phases.filter(({ name }) => positionals.includes(name)),
       seed: values.seed === undefined ? randomInt(1, 2 ** 31) : wholeNumber('--seed', values.seed),
       ordersPerSecond: wholeNumber('--orders-per-second', values['orders-per-second']),
       keep: values.keep,
