@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { z } from 'zod'
-import type { System } from './system.ts'
+import type { ReachableSystem } from './reachable-system.ts'
 
 const ended = z.array(z.object({ order_id: z.string(), status: z.string() }))
 const told = z.array(z.object({ id: z.string(), order_id: z.string(), kind: z.string() }))
@@ -19,7 +19,7 @@ const kinds: Readonly<Record<string, string>> = {
  * number of e-mails that came a second time.
  * @throws Error that names an order whose customer was not told in time
  */
-export async function untilAllTold(system: System, timeoutMs = 120_000): Promise<number> {
+export async function untilAllTold(system: ReachableSystem, timeoutMs = 120_000): Promise<number> {
   const deadline = Date.now() + timeoutMs
   for (;;) {
     const { untold, duplicates } = await lookAt(system)
@@ -31,7 +31,7 @@ export async function untilAllTold(system: System, timeoutMs = 120_000): Promise
   }
 }
 
-async function lookAt(system: System): Promise<{ untold: string[]; duplicates: number }> {
+async function lookAt(system: ReachableSystem): Promise<{ untold: string[]; duplicates: number }> {
   const orders = ended.parse(
     await query(
       system.databases.orders,
@@ -44,7 +44,7 @@ async function lookAt(system: System): Promise<{ untold: string[]; duplicates: n
       'select id, order_id, kind from notifications where order_id is not null',
     ),
   )
-  const url = `${system.apps['smtp-sandbox'].url}/mails?limit=100000`
+  const url = `${system.urls['smtp-sandbox']}/mails?limit=100000`
   const { mails, duplicates } = mailsPage.parse(await (await fetch(url)).json())
   const mailed = new Set(mails.map(({ notificationId }) => notificationId))
   const known = new Set(

@@ -3,10 +3,12 @@ import pg from 'pg'
 import { z } from 'zod'
 import { createApi } from './api.ts'
 import { appNames, type AppName } from './app-process.ts'
-import { expectAllEnded, startLoad } from './load.ts'
+import { expectAllEnded } from './account.ts'
+import { startLoad } from './load.ts'
 import { randomOf } from './random.ts'
 import { restartServer } from './servers.ts'
-import { serviceUrls, type System } from './system.ts'
+import { serviceUrls } from './reachable-system.ts'
+import type { System } from './system.ts'
 
 /** What happens to the system while orders are placed. */
 export type Fault =
@@ -68,7 +70,7 @@ export async function runChaos(system: System, options: ChaosOptions): Promise<C
   }
   const accepted = await load.finish()
   tell(`all ${accepted.length} orders accepted; waiting until all have ended`)
-  await expectAllEnded(system, accepted, 120_000)
+  await expectAllEnded(system, accepted, { timeoutMs: 120_000 })
   expectAllRunning(system)
   return await readOutcomes(system)
 }

@@ -3,7 +3,8 @@ import { type Coordination, coordinations } from './api.ts'
 import { formatBooks, settleBooks } from './books.ts'
 import { runScenario, type Scenario, scenarios } from './scenarios.ts'
 import { prepareRun } from './servers.ts'
-import { sceneOf, startSystem, type System } from './system.ts'
+import { sceneOf } from './reachable-system.ts'
+import { startSystem, type System } from './system.ts'
 
 const stories = scenarios.filter((scenario) => scenario.inDemo)
 

@@ -41,7 +41,8 @@ export async function readFailures(system: System): Promise<Failures> {
 
 export const noFailures: Failures = { parked: 0, unpublishable: 0, letters: 0, everParked: 0 }
 
-async function countSetAside(url: string): Promise<z.infer<typeof counts>> {
+/** Messages that are parked, and outbox rows that were set aside, in one database. */
+export async function countSetAside(url: string): Promise<z.infer<typeof counts>> {
   const [row] = await query(
     url,
     counts,

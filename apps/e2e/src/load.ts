@@ -1,12 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
-import { z } from 'zod'
 import { type Api, type Coordination, coordinations, type NewOrder, type Order } from './api.ts'
 import { UnexpectedAnswer } from './http-client.ts'
-import { type DatabaseUrls, formatBooks, settleBooks } from './books.ts'
 import { randomOf } from './random.ts'
-import type { System } from './system.ts'
 
 /** Places orders of all kinds, in both styles, as customers whose clients do not give up. */
 export interface Load {
@@ -16,6 +12,8 @@ export interface Load {
   finish(): Promise<string[]>
   /** How many orders were accepted so far. */
   accepted(): number
+  /** What came instead of an answer so far: each was sent again. */
+  failures(): readonly string[]
   /**
    * Waits until so many more were accepted than now.
    * @throws Error when a minute was not enough
@@ -52,6 +50,10 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
   const random = randomOf(seed)
   const products = await makeProducts(api)
   const accepted: string[] = []
+  const failures: string[] = []
+  const failed = (error: unknown): void => {
+    failures.push(error instanceof Error ? error.message : String(error))
+  }
   const inFlight = new Set<Promise<void>>()
   let placed = 0
   let stopped = false
@@ -61,9 +63,9 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
     const coordination: Coordination = coordinations[index % 2] ?? 'choreographed'
     const body = { customerId: 'load', currency: 'EUR', coordination, ...plan }
     const key = randomUUID()
-    const order: Order = await untilAnswered(() => api.placeOrder(body, key))
+    const order: Order = await untilAnswered(() => api.placeOrder(body, key), failed)
     accepted.push(order.orderId)
-    if (cancel) await untilAnswered(() => cancelIfOpen(api, order.orderId))
+    if (cancel) await untilAnswered(() => cancelIfOpen(api, order.orderId), failed)
   }
 
   const run = async (): Promise<void> => {
@@ -89,6 +91,7 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
   }
   return {
     accepted: () => accepted.length,
+    failures: () => failures,
     more: (count) => reach(accepted.length + count, 60_000),
     reach: (count) => reach(count, 300_000),
     finish: ended,
@@ -96,41 +99,6 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
       stopped = true
       return ended()
     },
-  }
-}
-
-/**
- * Waits until every accepted order has ended and the books balance.
- * @throws Error with the books when that does not happen in time, or an accepted order is missing or there twice
- */
-export async function expectAllEnded(
-  system: Pick<System, 'databases' | 'gatewayUrl'>,
-  accepted: readonly string[],
-  timeoutMs = 60_000,
-): Promise<void> {
-  const books = await settleBooks(system.databases, system.gatewayUrl, timeoutMs)
-  if (!books.balanced) throw new Error(`the books do not balance:\n${formatBooks(books)}`)
-  const known = await orderIds(system.databases)
-  const missing = accepted.filter((orderId) => !known.has(orderId))
-  if (missing.length > 0) throw new Error(`accepted orders were lost: ${missing.join(', ')}`)
-  if (known.size !== new Set(accepted).size) {
-    throw new Error(`${accepted.length} orders were accepted, ${known.size} exist`)
-  }
-}
-
-async function orderIds(databases: DatabaseUrls): Promise<Set<string>> {
-  const client = new pg.Client({ connectionString: databases.orders })
-  await client.connect()
-  try {
-    const { rows } = await client.query('select order_id from orders')
-    return new Set(
-      z
-        .array(z.object({ order_id: z.string() }))
-        .parse(rows)
-        .map((row) => row.order_id),
-    )
-  } finally {
-    await client.end()
   }
 }
 
@@ -184,7 +152,10 @@ async function cancelIfOpen(api: Api, orderId: string): Promise<void> {
 }
 
 /** Sends a request until it is answered with anything but a server error, for two minutes at most. */
-async function untilAnswered<Answer>(send: () => Promise<Answer>): Promise<Answer> {
+async function untilAnswered<Answer>(
+  send: () => Promise<Answer>,
+  failed: (error: unknown) => void,
+): Promise<Answer> {
   const deadline = Date.now() + 120_000
   for (;;) {
     try {
@@ -193,6 +164,7 @@ async function untilAnswered<Answer>(send: () => Promise<Answer>): Promise<Answe
       const refused =
         error instanceof UnexpectedAnswer && error.status < 500 && error.status !== 409
       if (refused || Date.now() > deadline) throw error
+      failed(error)
       await sleep(100)
     }
   }

@@ -25,6 +25,14 @@ export async function replaySagas(ordersUrl: string): Promise<Replay> {
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()))
   await once(child, 'close')
+  return readReplay(output, errors)
+}
+
+/**
+ * Reads what the order-service's `replay` printed.
+ * @throws Error when it could not decide them
+ */
+export function readReplay(output: string, errors: string): Replay {
   const summary = /^(\d+) sagas decided again, (\d+) problems$/m.exec(output)
   if (!summary) throw new Error(`the sagas cannot be decided again\n${errors}`)
   const problems = errors.split('\n').filter((text) => /^[0-9a-f-]{36}: /.test(text))

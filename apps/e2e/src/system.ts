@@ -6,13 +6,12 @@ import { Redis } from 'ioredis'
 import pg from 'pg'
 import { z } from 'zod'
 import { type AppName, AppProcess, appNames, freePort, migrateApp } from './app-process.ts'
-import { createApi, type ServiceUrls } from './api.ts'
 import type { DatabaseUrls } from './books.ts'
+import type { ReachableSystem } from './reachable-system.ts'
 import { readStackEnv, runDirectory, stackSetting } from './stack-settings.ts'
-import type { ScenarioContext } from './story.ts'
 
 /** The services that have a database, with its name in a normal deployment. */
-const databaseOf = {
+export const databaseOf = {
   'order-service': 'orders',
   'inventory-service': 'inventory',
   'payment-service': 'payments',
@@ -35,15 +34,9 @@ const urlsByName = z.record(z.string(), z.string())
  * All apps as processes, with databases, topics, queues, ports and a ledger of their own, so that a run neither sees nor disturbs
  * what else uses the local stack.
  */
-export interface System {
+export interface System extends ReachableSystem {
   readonly name: string
   readonly apps: Readonly<Record<AppName, AppProcess>>
-  readonly databases: Required<DatabaseUrls>
-  /** Of dlq-alerter, as administrator. */
-  readonly deadLettersDatabase: string
-  /** Of notification-service, as administrator. */
-  readonly notificationsDatabase: string
-  readonly gatewayUrl: string
   readonly kafkaBrokers: string[]
   readonly rabbitmqUrl: string
   readonly logDirectory: string
@@ -98,6 +91,7 @@ export async function startSystem(
   return {
     name,
     apps,
+    urls: mapApps((app) => apps[app].url),
     databases: plan.databases,
     deadLettersDatabase: plan.deadLettersDatabase,
     notificationsDatabase: plan.notificationsDatabase,
@@ -203,7 +197,8 @@ async function planSystem(
   }
 }
 
-function databaseUrls(urlOf: (database: string) => string): Required<DatabaseUrls> {
+/** Those of the books. */
+export function databaseUrls(urlOf: (database: string) => string): Required<DatabaseUrls> {
   return {
     orders: urlOf('orders'),
     inventory: urlOf('inventory'),
@@ -219,7 +214,8 @@ async function choosePorts(): Promise<Record<AppName, number>> {
   return mapApps((app) => list[appNames.indexOf(app)] ?? 0)
 }
 
-function mapApps<Value>(make: (app: AppName) => Value): Record<AppName, Value> {
+/** A value for each app. */
+export function mapApps<Value>(make: (app: AppName) => Value): Record<AppName, Value> {
   return {
     'payment-gateway-sandbox': make('payment-gateway-sandbox'),
     'order-service': make('order-service'),
@@ -233,7 +229,8 @@ function mapApps<Value>(make: (app: AppName) => Value): Record<AppName, Value> {
   }
 }
 
-function withDatabase(url: string, database: string): string {
+/** The same server, another database. */
+export function withDatabase(url: string, database: string): string {
   const changed = new URL(url)
   changed.pathname = `/${database}`
   return changed.href
@@ -305,28 +302,5 @@ async function asAdmin(url: string, work: (client: pg.Client) => Promise<void>):
     await work(client)
   } finally {
     await client.end()
-  }
-}
-
-/** Where the services of a system answer. */
-export function serviceUrls({ apps }: System): ServiceUrls {
-  return {
-    orders: apps['order-service'].url,
-    inventory: apps['inventory-service'].url,
-    payments: apps['payment-service'].url,
-    gateway: apps['payment-gateway-sandbox'].url,
-    deadLetters: apps['dlq-alerter'].url,
-  }
-}
-
-/** What a scenario needs of a system. */
-export function sceneOf(system: System): Omit<ScenarioContext, 'coordination' | 'tell'> {
-  const urls = serviceUrls(system)
-  return {
-    api: createApi(urls),
-    deadLettersUrl: urls.deadLetters,
-    notificationsUrl: system.apps['notification-service'].url,
-    mailsUrl: system.apps['smtp-sandbox'].url,
-    ordersDatabaseUrl: system.databases.orders,
   }
 }

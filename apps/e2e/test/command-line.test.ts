@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { fromSource } from '@edp/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Api, createApi } from '../src/api.ts'
-import { expectAllEnded } from '../src/load.ts'
+import { expectAllEnded } from '../src/account.ts'
 import { repositoryRoot } from '../src/stack-settings.ts'
-import { serviceUrls, startSystem, type System } from '../src/system.ts'
+import { serviceUrls } from '../src/reachable-system.ts'
+import { startSystem, type System } from '../src/system.ts'
 
 const main = join(repositoryRoot, 'apps/edp-cli/src/main.ts')
 

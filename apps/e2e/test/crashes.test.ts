@@ -4,8 +4,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vite
 import { untilAllTold } from '../src/all-told.ts'
 import { createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
-import { expectAllEnded, type Load, startLoad } from '../src/load.ts'
-import { serviceUrls, startSystem, type System } from '../src/system.ts'
+import { expectAllEnded } from '../src/account.ts'
+import { type Load, startLoad } from '../src/load.ts'
+import { serviceUrls } from '../src/reachable-system.ts'
+import { startSystem, type System } from '../src/system.ts'
 
 // Several are always under way: an order takes from a fifth of a second to three. More would be a test of the machine.
 const ordersPerSecond = 30

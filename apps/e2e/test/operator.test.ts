@@ -13,7 +13,8 @@ import {
   untilAllEnded,
   untilEqual,
 } from '../src/story.ts'
-import { sceneOf, startSystem, type System } from '../src/system.ts'
+import { sceneOf } from '../src/reachable-system.ts'
+import { startSystem, type System } from '../src/system.ts'
 
 const why = ['--by', 'grace', '--why', 'INC-7: a faulty release was rolled back']
 

@@ -5,9 +5,11 @@ import { untilAllTold } from '../src/all-told.ts'
 import { createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
 import { noFailures, readFailures } from '../src/failures.ts'
-import { expectAllEnded, type Load, startLoad } from '../src/load.ts'
+import { expectAllEnded } from '../src/account.ts'
+import { type Load, startLoad } from '../src/load.ts'
 import { type Server, startServers, stopServer } from '../src/servers.ts'
-import { serviceUrls, startSystem, type System } from '../src/system.ts'
+import { serviceUrls } from '../src/reachable-system.ts'
+import { startSystem, type System } from '../src/system.ts'
 
 // A minute where time does not matter: OUTAGE_SECONDS=60.
 const outageSeconds = Number(process.env['OUTAGE_SECONDS'] ?? 10)
@@ -73,7 +75,7 @@ it('takes and ends orders while Redis is stopped, and tells every customer when 
 /** Every order of this test and of those before it. */
 async function expectEnded(): Promise<void> {
   accepted.push(...(await load.stop()))
-  await expectAllEnded(system, accepted, 120_000)
+  await expectAllEnded(system, accepted, { timeoutMs: 120_000 })
 }
 
 async function outage(server: Server): Promise<void> {

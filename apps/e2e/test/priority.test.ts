@@ -4,7 +4,8 @@ import { z } from 'zod'
 import { type Api, createApi, type Order } from '../src/api.ts'
 import { formatBooks, settleBooks } from '../src/books.ts'
 import { makeProduct, type ScenarioContext, untilAllEnded } from '../src/story.ts'
-import { sceneOf, serviceUrls, startSystem, type System } from '../src/system.ts'
+import { sceneOf, serviceUrls } from '../src/reachable-system.ts'
+import { startSystem, type System } from '../src/system.ts'
 
 const waitingOrders = 1500
 const placedAtOnce = 50

@@ -13,7 +13,8 @@ import {
   untilAllEnded,
   untilEqual,
 } from '../src/story.ts'
-import { sceneOf, serviceUrls, startSystem, type System } from '../src/system.ts'
+import { sceneOf, serviceUrls } from '../src/reachable-system.ts'
+import { startSystem, type System } from '../src/system.ts'
 
 const deadlineMs = 12_000
 

@@ -3,17 +3,11 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { coordinations } from '../src/api.ts'
 import { formatBooks, settleBooks } from '../src/books.ts'
-import { randomOf } from '../src/random.ts'
+import { randomOrders } from '../src/random-orders.ts'
 import { runScenario, scenarios } from '../src/scenarios.ts'
-import {
-  type Ending,
-  makeProduct,
-  place,
-  readEnding,
-  type ScenarioContext,
-  untilAllEnded,
-} from '../src/story.ts'
-import { sceneOf, startSystem, type System } from '../src/system.ts'
+import { makeProduct, place, type ScenarioContext } from '../src/story.ts'
+import { sceneOf } from '../src/reachable-system.ts'
+import { startSystem, type System } from '../src/system.ts'
 
 let system: System
 
@@ -133,26 +127,4 @@ describe('the books', () => {
 async function expectBalance(balanced: boolean, timeoutMs: number): Promise<void> {
   const books = await settleBooks(system.databases, system.gatewayUrl, timeoutMs)
   expect(books.balanced, formatBooks(books)).toBe(balanced)
-}
-
-const tokens = ['tok_ok', 'tok_ok', 'tok_declined', 'tok_5xx_twice', 'tok_refused_by_name'] as const
-
-/** Orders whose outcome the seed alone decides: each for products of its own, so that none depends on another's speed. */
-async function randomOrders(context: ScenarioContext, seed: number): Promise<Ending[]> {
-  const random = randomOf(seed)
-  const plans = Array.from({ length: 40 }, () => ({
-    token: tokens[Math.floor(random() * tokens.length)] ?? 'tok_ok',
-    stock: Array.from({ length: 1 + Math.floor(random() * 3) }, () => Math.floor(random() * 4)),
-    quantity: 1 + Math.floor(random() * 2),
-  }))
-  return await Promise.all(
-    plans.map(async ({ token, stock, quantity }) => {
-      // Whoever has none of a product has never heard of it; so everybody gets one more.
-      const skus = await Promise.all(stock.map((onHand) => makeProduct(context, onHand + 1)))
-      const lines = skus.map((sku) => ({ sku, quantity: quantity + 1 }))
-      const order = await place(context, token, lines, false)
-      await untilAllEnded(context, [order])
-      return await readEnding(context, { orders: [order], skus })
-    }),
-  )
 }

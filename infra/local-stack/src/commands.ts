@@ -1,10 +1,11 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeSettings } from './app-settings.ts'
+import { ensureDatabases } from './databases.ts'
 import { dockerDown, dockerLogs, dockerStatus, dockerStop, dockerUp } from './docker.ts'
 import { externalStatus, externalUp } from './external.ts'
 import { withLock } from './lock.ts'
-import { prepareMessaging } from './messaging.ts'
+import { makeTopicsAndQueues, prepareMessaging } from './messaging.ts'
 import { prepareDatabases } from './migrations.ts'
 import {
   nativeDelete,
@@ -38,6 +39,24 @@ export async function up(settings: Settings): Promise<void> {
     ])
     progress(`up (${way}) after ${secondsSince(startedMs)}`)
   })
+}
+
+/**
+ * Makes what services need on servers that someone else runs: roles, databases, topics and queues. Writes no file and migrates
+ * nothing, so that it can run as a job in a deployment, before the migrations of the apps.
+ */
+export async function prepare(settings: Settings): Promise<void> {
+  const { external: endpoints, password, namespace } = settings
+  if (endpoints === undefined) {
+    throw new StackError('`stack prepare` is for servers of your own: set STACK=external.', 2)
+  }
+  const startedMs = performance.now()
+  await externalUp(endpoints)
+  await Promise.all([
+    ensureDatabases(endpoints.postgresAdminUrl, { password, isCurrent: () => false }),
+    makeTopicsAndQueues(endpoints, namespace),
+  ])
+  progress(`prepared after ${secondsSince(startedMs)}`)
 }
 
 /** Stops what `up` started, or of that only the server named: `up` starts it again. Data stays. */

@@ -89,7 +89,9 @@ export async function dockerStatus(settings: Settings): Promise<ServerState[]> {
 
 /** Stops the containers; with `volumes` also deletes what they stored. */
 export async function dockerDown(settings: Settings, options: { volumes: boolean }): Promise<void> {
-  const code = await compose(settings, ['down', ...(options.volumes ? ['--volumes'] : [])])
+  // With the profile of the apps, which may run beside them: without its servers nothing of it is of use.
+  const args = ['--profile', 'app', 'down', ...(options.volumes ? ['--volumes'] : [])]
+  const code = await compose(settings, args)
   if (code !== 0) throw new StackError('docker compose down failed: its output above says why.')
 }
 

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { down, logs, reset, status, up } from './commands.ts'
+import { down, logs, prepare, reset, status, up } from './commands.ts'
 import { readSettings } from './settings.ts'
 import { messageOf, StackError } from './stack-error.ts'
 
@@ -12,6 +12,7 @@ const HELP = `Usage: pnpm stack <command>
   down [NAME]  stop what up started, or one server of it; data stays
   status       what runs; exit code 3 when a server does not answer
   reset        stop and delete the data
+  prepare      make databases, roles, topics and queues on servers of your own, and nothing else
   logs NAME    the output of postgres, kafka, rabbitmq or redis; --follow (-f) goes on
 
 STACK=external|docker|native chooses the way; else servers given by STACK_POSTGRES_ADMIN_URL,
@@ -35,6 +36,7 @@ async function main(args: string[]): Promise<number> {
     if (command === 'up') return up(settings).then(() => 0)
     if (command === 'down') return down(settings, name).then(() => 0)
     if (command === 'reset') return reset(settings).then(() => 0)
+    if (command === 'prepare' && name === undefined) return prepare(settings).then(() => 0)
     if (command === 'logs') return logs(settings, name, values.follow === true).then(() => 0)
     if (command === 'status') return (await status(settings)) ? 0 : 3
   }

@@ -31,6 +31,15 @@ export async function prepareMessaging(
   if (way !== 'external' && readPrepared(settings)['messaging'] === mark) {
     if (await exists(settings)) return
   }
+  await makeTopicsAndQueues(endpoints, namespace)
+  addPrepared(settings, { messaging: mark })
+}
+
+/**
+ * Declares all of them, whatever is there.
+ * @throws StackError when a queue exists with other arguments, and says which
+ */
+export async function makeTopicsAndQueues(endpoints: Endpoints, namespace: string): Promise<void> {
   // Loaded only when needed: the clients and what they import take a second, of two that `up` may take.
   const { declareTopology, ensureTopics } = await import('@edp/messaging')
   const brokers = endpoints.kafkaBrokers.split(',').map((broker) => broker.trim())
@@ -46,7 +55,6 @@ export async function prepareMessaging(
   if (problems.length > 0) {
     throw new StackError(`Topics and queues could not be made.\n${problems.join('\n')}`)
   }
-  addPrepared(settings, { messaging: mark })
 }
 
 const queueListSchema = z.array(z.object({ name: z.string() }))

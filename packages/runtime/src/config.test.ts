@@ -47,6 +47,7 @@ test('settings are read, converted and defaulted', () => {
     LOG_LEVEL: 'info',
     LOG_PRETTY: true,
     SHUTDOWN_TIMEOUT_MS: 10_000,
+    SHUTDOWN_DELAY_MS: 0,
     MESSAGING_NAMESPACE: 'edp',
     KAFKA_BROKERS: ['127.0.0.1:7092', 'broker-2:7092'],
     RABBITMQ_URL: valid.RABBITMQ_URL,

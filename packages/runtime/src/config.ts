@@ -146,6 +146,9 @@ export function processConfig(options: { httpPort: number }) {
     SHUTDOWN_TIMEOUT_MS: milliseconds
       .default(10_000)
       .describe('how long a stop may take before the process exits with 1'),
+    SHUTDOWN_DELAY_MS: milliseconds
+      .default(0)
+      .describe('how long a stop first goes on working, so that a load balancer sees it coming'),
     FAULT_POINTS: faultPoints.optional().describe('faults to inject, for tests only'),
   }
 }
@@ -155,6 +158,7 @@ export type ProcessSettings = {
   LOG_LEVEL: (typeof logLevels)[number]
   LOG_PRETTY: boolean
   SHUTDOWN_TIMEOUT_MS: number
+  SHUTDOWN_DELAY_MS: number
   FAULT_POINTS?: FaultPoints | undefined
 }
 

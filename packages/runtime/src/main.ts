@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { z } from 'zod'
 import { ConfigError, describeConfig, type ProcessSettings, readConfig } from './config.ts'
 import { enableFaultPoints } from './fault-points.ts'
@@ -42,7 +43,12 @@ export async function runMain<C extends ProcessSettings>(options: MainOptions<C>
   const logger = createLogger(name, config.LOG_LEVEL, { pretty: config.LOG_PRETTY })
   const health = createHealth()
   collectProcessMetrics()
-  const edge = createEdge({ logger, health, shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS })
+  const edge = createEdge({
+    logger,
+    health,
+    shutdownTimeoutMs: config.SHUTDOWN_TIMEOUT_MS,
+    shutdownDelayMs: config.SHUTDOWN_DELAY_MS,
+  })
   try {
     const service = await create(config, { logger, health, fatal: edge.fatal })
     edge.runs(service)
@@ -66,14 +72,19 @@ function configOrExit<C>(name: string, schema: z.ZodType<C>): C {
 
 type Edge = { runs: (service: Service) => void; fatal: (error: unknown) => void }
 
-function createEdge(options: { logger: Logger; health: Health; shutdownTimeoutMs: number }): Edge {
-  const { logger, health, shutdownTimeoutMs } = options
+function createEdge(options: {
+  logger: Logger
+  health: Health
+  shutdownTimeoutMs: number
+  shutdownDelayMs: number
+}): Edge {
+  const { logger, health, shutdownTimeoutMs, shutdownDelayMs } = options
   let service: Service | undefined
   let exitCode = 0
   let stoppingSince: number | undefined
 
   // Called once. Whatever hangs in there, the timer ends the process.
-  async function stop(): Promise<void> {
+  async function stop(delayMs: number): Promise<void> {
     stoppingSince = performance.now()
     health.markStopping()
     setTimeout(() => {
@@ -81,6 +92,8 @@ function createEdge(options: { logger: Logger; health: Health; shutdownTimeoutMs
       process.exit(1)
     }, shutdownTimeoutMs)
     try {
+      // Readiness says no by now: whoever asks it sends nothing more, and what it sent before is answered.
+      await delay(delayMs)
       await service?.stop()
     } catch (error) {
       logger.error({ err: error }, 'stopped with errors')
@@ -93,13 +106,13 @@ function createEdge(options: { logger: Logger; health: Health; shutdownTimeoutMs
   function fatal(error: unknown): void {
     logger.fatal({ err: error }, 'fatal')
     exitCode = 1
-    if (stoppingSince === undefined) void stop()
+    if (stoppingSince === undefined) void stop(0)
   }
 
   function onSignal(signal: NodeJS.Signals): void {
     if (stoppingSince === undefined) {
       logger.info({ signal }, 'stopping')
-      void stop()
+      void stop(shutdownDelayMs)
     } else if (performance.now() - stoppingSince >= signalsAreOneWithinMs) {
       logger.fatal({ signal }, 'second signal, exiting at once')
       process.exit(1)

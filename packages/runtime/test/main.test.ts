@@ -69,6 +69,16 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s stops in order and exits 0', async
   expect(service.output().stdout).toContain('last component stops')
 })
 
+test('a stop with SHUTDOWN_DELAY_MS first says that it is not ready, and still answers', async () => {
+  const service = await running({ SHUTDOWN_DELAY_MS: '5000' })
+  const url = /listens at (http:[^"]+)/.exec(service.output().stdout)?.[1]
+  service.child.kill('SIGTERM')
+  await vi.waitFor(async () => expect((await fetch(`${url}/health/ready`)).status).toBe(503))
+  expect((await fetch(`${url}/health/live`)).status).toBe(200)
+  expect(service.output().stdout).not.toContain('last component stops')
+  expect(await service.exit).toBe(0)
+})
+
 test('two signals at the same moment count as one', async () => {
   const service = await running()
   service.child.kill('SIGINT')

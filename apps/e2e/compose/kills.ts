@@ -1,0 +1,80 @@
+import type { ContainerSystem } from './container-system.ts'
+import { type Container, containerNow, docker, untilHealthy } from './docker.ts'
+import { type LoadSettings, underLoad } from './under-load.ts'
+
+/** What the kills of the containers of one service did to the orders that were placed meanwhile. */
+export interface KillRow {
+  service: string
+  kills: number
+  orders: number
+  lost: number
+  doubled: number
+  /** From the kill of a container until it was healthy again. */
+  slowestMs: number
+}
+
+/** Kills each container of a service once, one after the other, as a machine that loses its power would. */
+export async function killEach(
+  system: ContainerSystem,
+  service: string,
+  settings: LoadSettings,
+): Promise<KillRow> {
+  const containers = await system.containers(service)
+  let slowestMs = 0
+  const { orders, lost, doubled } = await underLoad(system, settings, async (load) => {
+    for (const container of containers) {
+      slowestMs = Math.max(slowestMs, await killAndStart(container))
+      await load.more(10)
+    }
+  })
+  return { service, kills: containers.length, orders, lost, doubled, slowestMs }
+}
+
+/**
+ * Kills every process in a container from the inside, which Docker takes for a crash.
+ * @returns how long it took until its restart policy had repaired it
+ */
+export async function crash(container: Container): Promise<number> {
+  const { restarts } = await containerNow(container.id)
+  const startedMs = Date.now()
+  // The command ends together with all others, so how it ends says nothing.
+  await docker(['exec', container.id, 'bash', '-c', 'kill -9 -1']).catch(() => undefined)
+  for (;;) {
+    const now = await containerNow(container.id)
+    if (now.restarts > restarts) break
+    if (Date.now() - startedMs > 60_000) throw new Error(`${container.name} was not started again`)
+  }
+  await untilHealthy(container.id)
+  return Date.now() - startedMs
+}
+
+// Docker does not start again by itself what was killed by its own command, so this does.
+async function killAndStart({ id }: Container): Promise<number> {
+  const startedMs = Date.now()
+  await docker(['kill', '--signal', 'SIGKILL', id])
+  await docker(['start', id])
+  await untilHealthy(id)
+  return Date.now() - startedMs
+}
+
+/** The rows as a table for people. */
+export function formatKills(rows: readonly KillRow[]): string {
+  const cells = rows.map((row) => [
+    row.service,
+    String(row.kills),
+    String(row.orders),
+    String(row.lost),
+    String(row.doubled),
+    `${(row.slowestMs / 1000).toFixed(1)} s`,
+  ])
+  const table = [
+    ['killed', 'containers', 'orders', 'lost', 'doubled', 'slowest recovery'],
+    ...cells,
+  ]
+  const widths = [0, 1, 2, 3, 4, 5].map((column) =>
+    Math.max(...table.map((row) => row[column]?.length ?? 0)),
+  )
+  const padded = (cell: string, column: number): string =>
+    column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)
+  return table.map((row) => `  ${row.map(padded).join('  ')}`).join('\n')
+}
