@@ -35,21 +35,32 @@ const toCompare = statement(
    order by due_at limit $1`,
 )
 
-// Also of one that was cancelled meanwhile: its job is there now, and is to be removed.
+// Locked before they are changed, in the order of the ids as everybody does it: an update takes rows as its plan happens to find them.
+// Also one that was cancelled meanwhile: its job is there now, and is to be removed.
 const seen = statement(
   'feed_rows_seen',
   noRow,
   `update notifications n set queued_at = now()
-   from unnest($1::uuid[], $2::integer[]) as s (id, round)
-   where n.id = s.id and n.round = s.round`,
+   from (
+     select l.id from unnest($1::uuid[], $2::integer[]) as s (id, round)
+     join notifications l on l.id = s.id and l.round = s.round
+     order by l.id
+     for update of l
+   ) as locked
+   where n.id = locked.id`,
 )
 
 const removed = statement(
   'feed_rows_removed',
   noRow,
   `update notifications n set queued_at = null
-   from unnest($1::uuid[]) as s (id)
-   where n.id = s.id and n.status = 'cancelled'`,
+   from (
+     select l.id from unnest($1::uuid[]) as s (id)
+     join notifications l on l.id = s.id and l.status = 'cancelled'
+     order by l.id
+     for update of l
+   ) as locked
+   where n.id = locked.id`,
 )
 
 /** Notifications without a job, cancellations first. */
@@ -72,17 +83,10 @@ export function rowsToCompare(
 
 /** The jobs of these are in Redis now. A row that was redriven meanwhile is left for its new job. */
 export async function markSeen(tx: Tx, rows: readonly FeedRow[]): Promise<void> {
-  await tx.execute(seen, [
-    // Sorted, as everybody locks them.
-    ...columnsOf(rows.toSorted((a, b) => (a.id < b.id ? -1 : 1))),
-  ])
+  await tx.execute(seen, [rows.map(({ id }) => id), rows.map(({ round }) => round)])
 }
 
 /** The jobs of these are in Redis no more. */
 export async function markRemoved(tx: Tx, ids: readonly string[]): Promise<void> {
-  await tx.execute(removed, [ids.toSorted()])
-}
-
-function columnsOf(rows: readonly FeedRow[]): [string[], number[]] {
-  return [rows.map(({ id }) => id), rows.map(({ round }) => round)]
+  await tx.execute(removed, [ids])
 }
