@@ -40,18 +40,6 @@ test('a batch is cut at the limit, in order, and what is done of a delivery is s
   expect(one.settled).toEqual([2, 4, 5])
 })
 
-test('a batch is as short as it has to be at the moment', async () => {
-  let now = 1
-  const { lane, batches } = laneWith(async () => undefined, {
-    batchMessagesMax: 3,
-    messagesMaxNow: () => now,
-  })
-  await lane.take(delivery('a', 2))
-  now = Infinity
-  await lane.take(delivery('b', 4))
-  expect(batches).toEqual([['a0'], ['a1'], ['b0', 'b1', 'b2'], ['b3']])
-})
-
 test('too many messages go into two batches at a time, and a partition is never in both', async () => {
   let most = 0
   const running = new Set<string>()

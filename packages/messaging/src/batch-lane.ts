@@ -16,8 +16,6 @@ export interface BatchLaneOptions {
   lingerMsMax?: number
   /** How many messages share a transaction; default 1000. What is more than that goes into two at a time. */
   batchMessagesMax?: number
-  /** Less than that, while this says so. */
-  messagesMaxNow?: () => number
   /** When handling without an answer becomes unhealthy; default 30 s. */
   stallMs?: number
 }
@@ -113,18 +111,17 @@ export class BatchLane {
 
   /** How many messages were handled. */
   async #handleRound(deliveries: readonly Delivery[]): Promise<number> {
-    const { batchMessagesMax = 1000, messagesMaxNow = () => Infinity } = this.#options
+    const { batchMessagesMax = 1000 } = this.#options
     this.#handlingSince = performance.now()
-    const max = Math.min(batchMessagesMax, messagesMaxNow())
-    const shares = sharesOf(deliveries, max)
-    const handled = await Promise.all(shares.map((share) => this.#handleAll(share, max)))
+    const shares = sharesOf(deliveries, batchMessagesMax)
+    const handled = await Promise.all(shares.map((share) => this.#handleAll(share)))
     this.#handlingSince = undefined
     return handled.reduce((sum, messages) => sum + messages, 0)
   }
 
-  async #handleAll(deliveries: readonly Delivery[], max: number): Promise<number> {
+  async #handleAll(deliveries: readonly Delivery[]): Promise<number> {
     let handled = 0
-    for (const chunk of chunksOf(deliveries, max)) {
+    for (const chunk of chunksOf(deliveries, this.#options.batchMessagesMax ?? 1000)) {
       const messages = chunk.flatMap((slice) => slice.messages)
       if (!(await this.#handle(messages))) return handled
       for (const { delivery, end } of chunk) delivery.settle(end)

@@ -1,6 +1,5 @@
 import type { Component } from '@edp/runtime'
 import { createConsumerSessions } from './consumer-sessions.ts'
-import type { Pipeline } from './pipeline.ts'
 import { connectToRabbit } from './rabbitmq-connection.ts'
 import type { HeaderChoice } from './rabbitmq-message.ts'
 import { RabbitSession } from './rabbitmq-session.ts'
@@ -26,9 +25,6 @@ const prefetchLimit = 65_535
 // What shares a transaction where there are express messages too. Smaller than those, so that an express batch waits for the locks
 // and the thread of a short one, and that the one class gets four fifths of what both want and the other always its fifth.
 const standardBatchMessagesMax = 250
-// And while express messages come, and for a moment after. What an express order waits for then is mostly this thread, at each of its
-// dozen answers from Postgres: with batches of 250 the slowest took twice as long (measured, with 5,000 standard orders waiting).
-const besideExpress = { messagesMax: 50, forMs: 5000 }
 
 /**
  * Feeds the messages of a consumer's queues to its pipeline: everything that the broker has handed over is one transaction,
@@ -46,24 +42,14 @@ export function createRabbitConsumer(options: RabbitConsumerOptions): Component 
   const { standard, express } = queueClassesOf(options)
   if (standard.length === 0) throw new Error(`${name} has no queue`)
   if (express.length === 0) return consumeQueues(options, { name, queues: standard })
-  const { batchMessagesMax = batchMessagesMaxDefault, pipeline } = options
-  let expressAt = -Infinity
-  const noting: Pipeline = {
-    ready: () => pipeline.ready(),
-    handle: (batch, signal) => {
-      expressAt = performance.now()
-      return pipeline.handle(batch, signal)
-    },
-  }
+  const { batchMessagesMax = batchMessagesMaxDefault } = options
   const short = {
     ...options,
     batchMessagesMax: Math.min(batchMessagesMax, standardBatchMessagesMax),
-    messagesMaxNow: () =>
-      performance.now() - expressAt < besideExpress.forMs ? besideExpress.messagesMax : Infinity,
   }
   const classes = [
     consumeQueues(short, { name, queues: standard }),
-    consumeQueues({ ...options, pipeline: noting }, { name: `${name}.express`, queues: express }),
+    consumeQueues(options, { name: `${name}.express`, queues: express }),
   ]
   return {
     name,

@@ -24,8 +24,6 @@ export interface ConsumerOptions {
   lingerMsMax?: number
   /** How many messages share a transaction; default 1000. */
   batchMessagesMax?: number
-  /** How many share one at this moment, if fewer. */
-  messagesMaxNow?: () => number
   /** When a consumer that handles nothing becomes unhealthy; default 30 s. */
   stallMs?: number
 }
