@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ContainerSystem } from './container-system.ts'
 import { type Container, containerNow, docker, untilHealthy } from './docker.ts'
 import { type LoadSettings, underLoad } from './under-load.ts'
@@ -43,6 +44,7 @@ export async function crash(container: Container): Promise<number> {
     const now = await containerNow(container.id)
     if (now.restarts > restarts) break
     if (Date.now() - startedMs > 60_000) throw new Error(`${container.name} was not started again`)
+    await sleep(100)
   }
   await untilHealthy(container.id)
   return Date.now() - startedMs

@@ -1,5 +1,5 @@
-import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
+import { seedFrom, wholeNumber } from '../src/whole-number.ts'
 import { type ContainerSystem, planContainers } from './container-system.ts'
 import { removeImages } from './images.ts'
 import { type Phase, phases, type Run } from './phases.ts'
@@ -102,7 +102,7 @@ function readArguments(): Arguments | undefined {
         positionals.length === 0
           ? phases.filter(({ name }) => name !== 'rolling')
           : phases.filter(({ name }) => positionals.includes(name)),
-      seed: values.seed === undefined ? randomInt(1, 2 ** 31) : wholeNumber('--seed', values.seed),
+      seed: seedFrom(values.seed),
       ordersPerSecond: wholeNumber('--orders-per-second', values['orders-per-second']),
       keep: values.keep,
     }
@@ -110,11 +110,6 @@ function readArguments(): Arguments | undefined {
     console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
     return undefined
   }
-}
-
-function wholeNumber(option: string, given: string): number {
-  if (!/^[1-9]\d{0,9}$/.test(given)) throw new Error(`${option} expects a number, given ${given}`)
-  return Number(given)
 }
 
 try {

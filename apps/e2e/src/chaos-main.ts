@@ -1,8 +1,8 @@
-import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { runChaos } from './chaos.ts'
 import { prepareRun, startServers } from './servers.ts'
 import { startSystem } from './system.ts'
+import { seedFrom, wholeNumber } from './whole-number.ts'
 
 const usage = `Usage: pnpm chaos [--orders N] [--seed S]
 
@@ -63,17 +63,12 @@ function readArguments(): Arguments | undefined {
     return {
       help: values.help,
       orders: wholeNumber('--orders', values.orders),
-      seed: values.seed === undefined ? randomInt(1, 2 ** 31) : wholeNumber('--seed', values.seed),
+      seed: seedFrom(values.seed),
     }
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
     return undefined
   }
-}
-
-function wholeNumber(option: string, given: string): number {
-  if (!/^[1-9]\d{0,9}$/.test(given)) throw new Error(`${option} expects a number, given ${given}`)
-  return Number(given)
 }
 
 try {

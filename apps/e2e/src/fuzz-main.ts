@@ -1,8 +1,8 @@
-import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { runFuzz } from './fuzz/fuzz.ts'
 import { prepareRun } from './servers.ts'
 import { startSystem } from './system.ts'
+import { seedFrom, wholeNumber } from './whole-number.ts'
 
 const usage = `Usage: pnpm fuzz [--requests N] [--messages N] [--seed S]
 
@@ -63,17 +63,12 @@ function readArguments(): Arguments | undefined {
       help: values.help,
       requests: wholeNumber('--requests', values.requests),
       messages: wholeNumber('--messages', values.messages),
-      seed: values.seed === undefined ? randomInt(1, 2 ** 31) : wholeNumber('--seed', values.seed),
+      seed: seedFrom(values.seed),
     }
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
     return undefined
   }
-}
-
-function wholeNumber(option: string, given: string): number {
-  if (!/^[1-9]\d{0,9}$/.test(given)) throw new Error(`${option} expects a number, given ${given}`)
-  return Number(given)
 }
 
 try {

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vite
 import { untilAllTold } from '../src/all-told.ts'
 import { createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
-import { expectAllEnded } from '../src/account.ts'
+import { expectAllEnded, orderIds } from '../src/account.ts'
 import { type Load, startLoad } from '../src/load.ts'
 import { serviceUrls } from '../src/reachable-system.ts'
 import { startSystem, type System } from '../src/system.ts'
@@ -17,7 +17,8 @@ vi.setConfig({ testTimeout: 360_000 })
 
 let system: System
 let load: Load
-const accepted: string[] = []
+/** Orders of the tests before this one. */
+let before: ReadonlySet<string>
 
 beforeAll(async () => {
   system = await startSystem(`crashes-${process.pid}`)
@@ -28,6 +29,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
+  before = await orderIds(system.databases)
   const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
   console.log(`SEED=${seed}`)
   load = await startLoad({ api: createApi(serviceUrls(system)), seed, ordersPerSecond })
@@ -79,8 +81,6 @@ it('loses and doubles nothing when each app is restarted in order, and each exit
   await expectEnded()
 })
 
-/** Every order of this test and of those before it. */
 async function expectEnded(): Promise<void> {
-  accepted.push(...(await load.stop()))
-  await expectAllEnded(system, accepted)
+  await expectAllEnded(system, await load.stop(), { before })
 }

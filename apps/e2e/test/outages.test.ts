@@ -5,7 +5,7 @@ import { untilAllTold } from '../src/all-told.ts'
 import { createApi } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
 import { noFailures, readFailures } from '../src/failures.ts'
-import { expectAllEnded } from '../src/account.ts'
+import { expectAllEnded, orderIds } from '../src/account.ts'
 import { type Load, startLoad } from '../src/load.ts'
 import { type Server, startServers, stopServer } from '../src/servers.ts'
 import { serviceUrls } from '../src/reachable-system.ts'
@@ -16,7 +16,8 @@ const outageSeconds = Number(process.env['OUTAGE_SECONDS'] ?? 10)
 
 let system: System
 let load: Load
-const accepted: string[] = []
+/** Orders of the tests before this one. */
+let before: ReadonlySet<string>
 
 beforeAll(async () => {
   system = await startSystem(`outages-${process.pid}`)
@@ -27,6 +28,7 @@ afterAll(async () => {
 })
 
 beforeEach(async () => {
+  before = await orderIds(system.databases)
   const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
   console.log(`SEED=${seed}`)
   const api = createApi(serviceUrls(system))
@@ -40,10 +42,10 @@ afterEach(async () => {
 })
 
 it('takes orders while Kafka is stopped, and ends all of them when it is back', async () => {
-  const before = load.accepted()
+  const acceptedBefore = load.accepted()
   await outage('kafka')
   // The outbox absorbs it: no customer notices.
-  expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
+  expect(load.accepted() - acceptedBefore).toBeGreaterThan(outageSeconds * 25)
   await expectEnded()
   await expectUnharmed()
 })
@@ -56,26 +58,24 @@ it('loses and doubles nothing when Postgres is stopped under load and started ag
 })
 
 it('takes orders while RabbitMQ is stopped in the middle of sagas, and ends all of them when it is back', async () => {
-  const before = load.accepted()
+  const acceptedBefore = load.accepted()
   await outage('rabbitmq')
-  expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
+  expect(load.accepted() - acceptedBefore).toBeGreaterThan(outageSeconds * 25)
   await expectEnded()
   await expectUnharmed()
 })
 
 it('takes and ends orders while Redis is stopped, and tells every customer when it is back', async () => {
-  const before = load.accepted()
+  const acceptedBefore = load.accepted()
   await outage('redis')
-  expect(load.accepted() - before).toBeGreaterThan(outageSeconds * 25)
+  expect(load.accepted() - acceptedBefore).toBeGreaterThan(outageSeconds * 25)
   await expectEnded()
   expect(await untilAllTold(system)).toBe(0)
   await expectUnharmed()
 })
 
-/** Every order of this test and of those before it. */
 async function expectEnded(): Promise<void> {
-  accepted.push(...(await load.stop()))
-  await expectAllEnded(system, accepted, { timeoutMs: 120_000 })
+  await expectAllEnded(system, await load.stop(), { timeoutMs: 120_000, before })
 }
 
 async function outage(server: Server): Promise<void> {

@@ -185,7 +185,7 @@ test('a digest whose planner fails for good is a dead letter, and is counted and
       world.db.query(`select * from notifications where kind = 'digest' and due_at > $1`, [
         confirmedAt,
       ]),
-    { message: 'a digest is dead', until: (rows) => rows.length > 0, timeoutMs: 20_000 },
+    { message: 'a digest is dead', until: (rows) => rows.length > 0 },
   )
   expect(digest).toMatchObject({ status: 'dead', is_dead_lettered: true, error_code: 'job-failed' })
   const id = digest?.['id']

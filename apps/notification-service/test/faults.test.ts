@@ -1,23 +1,19 @@
-import { topics } from '@edp/event-schemas'
-import { declareTopology, deleteTopics, deleteTopology, ensureTopics } from '@edp/messaging'
-import { stack, startApp, waitFor } from '@edp/testkit'
+import { startApp, waitFor } from '@edp/testkit'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { harm, notOnce, orders, unharmed, untilAllSent } from './outcome.ts'
 import { hasRedisServer, type RedisServer, startRedis } from './redis-server.ts'
-import { confirmed, createWorld, metric, newOrderId, type World } from './world.ts'
+import { confirmed, createWorld, metric, newOrderId, openBrokers, type World } from './world.ts'
 
 let world: World
-const { kafkaBrokers: brokers, rabbitmqUrl: url } = stack()
+let closeBrokers: () => Promise<void>
 
 beforeAll(async () => {
   world = await createWorld()
-  await ensureTopics({ brokers, namespace: world.namespace, topics })
-  await declareTopology({ url, namespace: world.namespace })
+  closeBrokers = await openBrokers(world)
 })
 afterAll(async () => {
   await world.close()
-  await deleteTopology({ url, namespace: world.namespace })
-  await deleteTopics({ brokers, namespace: world.namespace, topics })
+  await closeBrokers()
 })
 afterEach(async () => {
   world.redisLink.mend()

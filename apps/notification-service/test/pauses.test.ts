@@ -1,27 +1,23 @@
-import { topics } from '@edp/event-schemas'
-import { declareTopology, deleteTopics, deleteTopology, ensureTopics } from '@edp/messaging'
-import { type AppProcess, stack, startApp, waitFor } from '@edp/testkit'
+import { type AppProcess, startApp, waitFor } from '@edp/testkit'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { harm, unharmed } from './outcome.ts'
-import { confirmed, createWorld, newOrderId, type World } from './world.ts'
+import { confirmed, createWorld, newOrderId, openBrokers, type World } from './world.ts'
 
 let world: World
-let process: AppProcess | undefined
-const { kafkaBrokers: brokers, rabbitmqUrl: url } = stack()
+let closeBrokers: () => Promise<void>
+let paused: AppProcess | undefined
 const leaseMs = '1000'
 
 beforeAll(async () => {
   world = await createWorld()
-  await ensureTopics({ brokers, namespace: world.namespace, topics })
-  await declareTopology({ url, namespace: world.namespace })
+  closeBrokers = await openBrokers(world)
 })
 afterAll(async () => {
   await world.close()
-  await deleteTopology({ url, namespace: world.namespace })
-  await deleteTopics({ brokers, namespace: world.namespace, topics })
+  await closeBrokers()
 })
 afterEach(async () => {
-  await process?.end('SIGKILL')
+  await paused?.end('SIGKILL')
   await world.stopWork()
   await world.emptyRedis()
 })
@@ -29,8 +25,8 @@ afterEach(async () => {
 /** A process that waits at a point until it is stopped with SIGSTOP there; what it waits for is over when it goes on. */
 async function startPausing(point: string): Promise<AppProcess> {
   const faults = { FAULT_POINTS: `${point}=pause:5000@1`, LEASE_MS: leaseMs }
-  process = await startApp('notification-service', world.env(faults))
-  return process
+  paused = await startApp('notification-service', world.env(faults))
+  return paused
 }
 
 /** Waits until a process has come to an end with a confirmation. */
@@ -39,7 +35,6 @@ async function untilEnded({ url: at }: AppProcess, outcome: string): Promise<voi
   await waitFor(async () => (await fetch(`${at}/metrics`)).text(), {
     message: `its job ends: ${outcome}`,
     until: (page) => page.includes(sample),
-    timeoutMs: 20_000,
   })
 }
 

@@ -100,7 +100,7 @@ const digests: Course = async () => {
         `select id from notifications where kind = 'digest' and status = 'sent' and due_at > $1`,
         [since],
       ),
-    { message: 'two digests', until: (rows) => rows.length >= 2, timeoutMs: 20_000 },
+    { message: 'two digests', until: (rows) => rows.length >= 2 },
   )
   return sent.map(({ id }) => String(id))
 }

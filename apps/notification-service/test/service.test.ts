@@ -1,15 +1,9 @@
-import { type ComposedMessage, topics } from '@edp/event-schemas'
-import {
-  createKafkaPublisher,
-  declareTopology,
-  deleteTopics,
-  deleteTopology,
-  ensureTopics,
-} from '@edp/messaging'
+import type { ComposedMessage } from '@edp/event-schemas'
+import { createKafkaPublisher } from '@edp/messaging'
 import { createLogger, declaredStatements } from '@edp/runtime'
 import { type AppProcess, explainPlans, spawnApp, stack, startApp, waitFor } from '@edp/testkit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { cancelled, confirmed, createWorld, newOrderId, type World } from './world.ts'
+import { cancelled, confirmed, createWorld, newOrderId, openBrokers, type World } from './world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -20,13 +14,12 @@ afterAll(() => world.close())
 describe('the service as a process', () => {
   let service: AppProcess
   const logger = createLogger('test', 'silent')
-  const { kafkaBrokers: brokers, rabbitmqUrl: url } = stack()
+  let closeBrokers: () => Promise<void>
+  const { kafkaBrokers: brokers } = stack()
   const publisher = createKafkaPublisher({ brokers, clientId: 'test', logger })
 
   beforeAll(async () => {
-    const { namespace } = world
-    await ensureTopics({ brokers, namespace, topics })
-    await declareTopology({ url, namespace })
+    closeBrokers = await openBrokers(world)
     await publisher.start()
     // A lock that a busy machine does not let run out: stalled jobs are counted elsewhere.
     service = await startApp('notification-service', world.env({ JOB_LOCK_MS: '30000' }))
@@ -34,8 +27,7 @@ describe('the service as a process', () => {
   afterAll(async () => {
     await service.end('SIGKILL')
     await publisher.stop()
-    await deleteTopology({ url, namespace: world.namespace })
-    await deleteTopics({ brokers, namespace: world.namespace, topics })
+    await closeBrokers()
   })
 
   async function publish(...messages: ComposedMessage[]): Promise<void> {

@@ -10,8 +10,17 @@ import {
   orderConfirmedV1,
   type Outgoing,
   outgoing,
+  topics,
 } from '@edp/event-schemas'
-import { createIntake, createPipeline, type IncomingMessage } from '@edp/messaging'
+import {
+  createIntake,
+  createPipeline,
+  declareTopology,
+  deleteTopics,
+  deleteTopology,
+  ensureTopics,
+  type IncomingMessage,
+} from '@edp/messaging'
 import {
   createHealth,
   createLifecycle,
@@ -88,6 +97,17 @@ export type World = {
   emptyRedis(): Promise<void>
   stopWork(): Promise<void>
   close(): Promise<void>
+}
+
+/** Makes the topics and queues of a world, for a service that is a process. @returns what removes them */
+export async function openBrokers({ namespace }: World): Promise<() => Promise<void>> {
+  const { kafkaBrokers: brokers, rabbitmqUrl: url } = stack()
+  await ensureTopics({ brokers, namespace, topics })
+  await declareTopology({ url, namespace })
+  return async () => {
+    await deleteTopology({ url, namespace })
+    await deleteTopics({ brokers, namespace, topics })
+  }
 }
 
 /** Makes a world. */

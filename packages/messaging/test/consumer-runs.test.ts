@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { waitFor } from '@edp/testkit'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { attributeOf } from '../src/incoming-message.ts'
 import type { IncomingMessage } from '../src/index.ts'
 import { borrowedService } from './fixtures/borrowed-service.ts'
@@ -18,6 +18,8 @@ import { closeProxies, proxyToUrl } from './fixtures/proxy.ts'
 
 const { service, open, untilSaid } = useCounterIntake()
 const consumer = 'counter-service.kafka'
+
+afterEach(closeProxies)
 
 /** A process that was killed a minute ago, over messages or not. */
 async function killed(messageIds: readonly string[] | null = null): Promise<void> {
@@ -209,7 +211,6 @@ test('processes that nobody could hear over an outage of Postgres mark only unti
     await process.stop()
     await database.end()
   }
-  await closeProxies()
   expect(await runs()).toEqual([])
   expect(await service().said()).toEqual([])
 })

@@ -60,9 +60,13 @@ export async function runMain<C extends ProcessSettings>(options: MainOptions<C>
   }
 }
 
-function configOrExit<C>(name: string, schema: z.ZodType<C>): C {
+function configOrExit<C extends ProcessSettings>(name: string, schema: z.ZodType<C>): C {
   try {
-    return readConfig(schema, process.env)
+    const config = readConfig(schema, process.env)
+    if (config.SHUTDOWN_DELAY_MS < config.SHUTDOWN_TIMEOUT_MS) return config
+    throw new ConfigError([
+      `SHUTDOWN_DELAY_MS: expected less than SHUTDOWN_TIMEOUT_MS (${config.SHUTDOWN_TIMEOUT_MS}), within which a stop has to end, given "${config.SHUTDOWN_DELAY_MS}"`,
+    ])
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     process.stderr.write(`${name}: ${error.message}\n`)

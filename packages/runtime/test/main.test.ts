@@ -55,6 +55,15 @@ test('a bad environment is one message on stderr with every problem, and exit 1'
   ])
 })
 
+test('a stop that would be over before it has begun is a bad environment', async () => {
+  const delays = { SHUTDOWN_DELAY_MS: '2000', SHUTDOWN_TIMEOUT_MS: '2000' }
+  const service = run({ DATABASE_URL: 'postgres://a:b@127.0.0.1/x', ...delays })
+  expect(await service.exit).toBe(1)
+  expect(service.output().stderr).toContain(
+    'SHUTDOWN_DELAY_MS: expected less than SHUTDOWN_TIMEOUT_MS (2000)',
+  )
+})
+
 test('--help lists the settings and exits 0, whatever the environment', async () => {
   const service = run({ HTTP_PORT: 'http' }, ['--help'])
   expect(await service.exit).toBe(0)
