@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -10,6 +9,9 @@ import { messageOf, StackError } from '../stack-error.ts'
 import { layout, type Server } from './server.ts'
 
 const run = promisify(execFile)
+
+/** The same in docker-compose.yml. Not a random one: Kafka's tool takes an id that begins with '-' for an option. */
+const CLUSTER_ID = 'RWRwTG9jYWxTdGFja0thZg'
 
 const JVM = [
   '-Xms256m',
@@ -59,8 +61,7 @@ export function kafka(settings: Settings, java: string, libraries: string): Serv
       writeFileSync(properties, text)
       if (existsSync(join(data, 'logs', 'meta.properties'))) return
       progress('Kafka: formatting its empty log folder')
-      const cluster = randomBytes(16).toString('base64url')
-      const format = ['format', '--ignore-formatted', '-t', cluster, '-c', properties]
+      const format = ['format', '--ignore-formatted', '-t', CLUSTER_ID, '-c', properties]
       try {
         await run(java, ['-Xmx128m', ...log, ...classPath, 'kafka.tools.StorageTool', ...format])
       } catch (error) {
