@@ -47,10 +47,10 @@ test('every statement is an index lookup by the whole key, also while the tables
     order_lines_select: { order_lines: ['order_id'] },
     // The partial index of the pending ones.
     orders_lock_due: { orders: ['due_at'] },
-    saga_lock_due: { saga: ['due_at'] },
+    // The due ones, and those of the backlog.
+    saga_lock_due: { s: ['due_at'], r: ['status'] },
     // The partial index of the live ones.
     saga_live_count: { saga: ['status'] },
-    saga_silent: { saga: ['status'] },
     // The log of a saga is one range of the key, newest first.
     saga_history: { saga_log: ['saga_id'] },
     saga_replay_log: { saga_log: ['saga_id'] },

@@ -1,8 +1,9 @@
 import { type ComposedMessage, compose, type Origin, type Outgoing } from '@edp/event-schemas'
 import { noRow, statement, type Tx } from '@edp/runtime'
 
-// The ids are drawn after the sort, so the rows of a transaction keep the order in which they were enqueued. JSON comes as lines,
-// which it cannot contain itself: escaping every quote of it for an array costs 6 µs a row here and 2 µs in Postgres.
+// The ids are drawn after the sort, so the rows of a transaction for one transport keep the order in which they were enqueued. They
+// lie together, since a relay looks into every gap between those of its transport: one a transaction, and not one a row. JSON comes
+// as lines, which it cannot contain itself: escaping every quote of it for an array costs 6 µs a row here and 2 µs in Postgres.
 const insertOutbox = statement(
   'outbox_insert',
   noRow,
@@ -11,7 +12,7 @@ const insertOutbox = statement(
    from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[],
      string_to_array($6, E'\\n')::json[], string_to_array($7, E'\\n')::json[])
      with ordinality as m (transport, message_id, destination, key, type, payload, headers, position)
-   order by position`,
+   order by transport, position`,
 )
 
 /**

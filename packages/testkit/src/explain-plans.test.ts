@@ -21,6 +21,7 @@ test('finds the lookup of a bitmap scan in its child and does not count a writte
       {
         'Node Type': 'Bitmap Heap Scan',
         'Relation Name': 'stock',
+        Alias: 's',
         Plans: [
           { 'Node Type': 'Bitmap Index Scan', 'Index Name': 'p', 'Index Cond': '(sku = $1)' },
         ],
@@ -28,6 +29,6 @@ test('finds the lookup of a bitmap scan in its child and does not count a writte
     ],
   }
   expect(tableAccesses(plan)).toEqual([
-    { table: 'stock', how: 'Bitmap Heap Scan', columns: new Set(['sku']) },
+    { table: 'stock', alias: 's', how: 'Bitmap Heap Scan', columns: new Set(['sku']) },
   ])
 })

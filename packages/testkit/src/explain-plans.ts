@@ -4,12 +4,13 @@ import { z } from 'zod'
 /** A statement to be planned; `Statement` of the runtime is one. */
 export type PlannedStatement = { readonly name: string; readonly sql: string }
 
-/** By statement name and table: the columns that the lookup must use. */
+/** By statement name and table, or its alias where one is read twice: the columns that the lookup must use. */
 export type LookupKeys = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>
 
 interface PlanNode {
   'Node Type': string
   'Relation Name'?: string | undefined
+  Alias?: string | undefined
   'Index Name'?: string | undefined
   'Index Cond'?: string | undefined
   Plans?: PlanNode[] | undefined
@@ -18,6 +19,7 @@ interface PlanNode {
 const planNode: z.ZodType<PlanNode> = z.object({
   'Node Type': z.string(),
   'Relation Name': z.string().optional(),
+  Alias: z.string().optional(),
   'Index Name': z.string().optional(),
   'Index Cond': z.string().optional(),
   get Plans() {
@@ -27,7 +29,12 @@ const planNode: z.ZodType<PlanNode> = z.object({
 const explained = z.object({ 'QUERY PLAN': z.tuple([z.object({ Plan: planNode })]) })
 
 /** One access to a table in a plan. No condition: it reads all of it. */
-export type TableAccess = { table: string; how: string; columns: ReadonlySet<string> }
+export type TableAccess = {
+  table: string
+  alias: string
+  how: string
+  columns: ReadonlySet<string>
+}
 
 /**
  * Plans each statement as a fresh system does, without statistics and without parameter values, and gives every access
@@ -50,7 +57,8 @@ export async function explainPlans(
       const { rows } = await client.query(`explain (generic_plan, format json) ${sql}`)
       const plan = explained.parse(rows[0])['QUERY PLAN'][0].Plan
       for (const access of tableAccesses(plan)) {
-        const key = keys[name]?.[access.table] ?? primaryKeys.get(access.table) ?? []
+        const named = keys[name]?.[access.alias] ?? keys[name]?.[access.table]
+        const key = named ?? primaryKeys.get(access.table) ?? []
         const problem = problemOf(access, key)
         if (problem) problems.push(`${name}: ${problem}`)
       }
@@ -68,7 +76,8 @@ export function tableAccesses(node: PlanNode): TableAccess[] {
   // What writes a table names it too, but the lookup is in the scan below it.
   if (table === undefined || node['Node Type'] === 'ModifyTable') return below
   const condition = [node, ...(node.Plans ?? [])].map((part) => part['Index Cond'] ?? '').join(' ')
-  return [{ table, how: node['Node Type'], columns: conditionColumns(condition) }, ...below]
+  const { Alias: alias = table, 'Node Type': how } = node
+  return [{ table, alias, how, columns: conditionColumns(condition) }, ...below]
 }
 
 /** The columns that an Index Cond compares: `((id = u.id) AND ((step)::text = u.step))` → id, step. */

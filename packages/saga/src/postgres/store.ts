@@ -12,25 +12,21 @@ const lockRows = statement(
    for update of s`,
 )
 
-// The versions are one text each and a plain filter, so that no plan can be made of them but the index on due_at.
+// The versions are one text each and a plain filter, so that no plan can be made of them but the index on due_at. The silent ones
+// are counted once, and only when a row comes that depends on it.
 const lockDueRows = statement(
   'saga_lock_due',
   sagaRow,
   `select ${columns} from saga s
    where s.due_at <= now() and s.definition || '@' || s.definition_version = any($2::text[])
-     and (s.status <> 'running' or s.deadline_at <= now() or s.due_at <= now() - $3 * interval '1 millisecond')
+     and (s.status <> 'running' or s.deadline_at <= now() or s.due_at <= now() - $3 * interval '1 millisecond'
+       or $5 > (select count(*) from (
+         select 1 from saga r
+         where r.status = 'running' and r.ended_at is null and r.step_at <= now() - $4 * interval '1 millisecond'
+         limit $5) as silent))
    order by s.due_at
    limit $1
-   for update skip locked`,
-)
-
-const countSilent = statement(
-  'saga_silent',
-  z.object({ sagas: z.int() }),
-  `select count(*)::int as sagas from (
-     select 1 from saga s
-     where s.status = 'running' and s.ended_at is null and s.step_at <= now() - $1 * interval '1 millisecond'
-     limit $2) as silent`,
+   for update of s skip locked`,
 )
 
 const insertRows = statement(
@@ -117,9 +113,7 @@ export async function lockDueSagas(
   versions: readonly string[],
   { sagasMin, silentMs, heldMs }: Backlog,
 ): Promise<SagaRecord[]> {
-  const [silent] = await tx.run(countSilent, [silentMs, sagasMin])
-  const isBacklog = (silent?.sagas ?? 0) >= sagasMin
-  const rows = await tx.run(lockDueRows, [limit, versions, isBacklog ? heldMs : 0])
+  const rows = await tx.run(lockDueRows, [limit, versions, heldMs, silentMs, sagasMin])
   return rows.map(toRecord)
 }
 
