@@ -11,7 +11,7 @@ import type { BenchmarkContext, Row } from './types.ts'
 
 const waitingOrders = 5000
 const placedAtOnce = 50
-const probesMax = 12
+const probesMax = 40
 const skus = Array.from({ length: 200 }, (_, index) => `bench-${index}`)
 
 /**

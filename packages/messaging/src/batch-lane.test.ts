@@ -139,6 +139,36 @@ test('chunks hold all messages once, in order, none of them above the limit', ()
   ])
 })
 
+test('rests after each batch for as long as its share says, with the batch settled before', async () => {
+  const rested: number[] = []
+  const share = {
+    took: () => undefined,
+    restMs: () => {
+      rested.push(one.settled.length)
+      return 5
+    },
+  }
+  const { lane, batches } = laneWith(async () => undefined, { batchMessagesMax: 2, share })
+  const one = delivery('a', 3)
+  const startedAt = performance.now()
+  await lane.take(one)
+  expect(performance.now() - startedAt).toBeGreaterThan(9)
+  expect(batches).toEqual([['a0', 'a1'], ['a2']])
+  expect(rested).toEqual([1, 2])
+})
+
+test('a stop ends a rest', async () => {
+  const share = { took: () => undefined, restMs: () => 3_600_000 }
+  const { lane, batches } = laneWith(async () => undefined, { batchMessagesMax: 1, share })
+  const one = delivery('a', 2)
+  const taken = lane.take(one)
+  while (one.settled.length === 0) await new Promise(setImmediate)
+  await lane.stop()
+  await taken
+  expect(batches).toEqual([['a0']])
+  expect(one.settled).toEqual([1])
+})
+
 function laneWith(
   handle: (batch: readonly IncomingMessage[]) => Promise<void>,
   options: Partial<BatchLaneOptions> = {},

@@ -1,6 +1,7 @@
 import { fullJitter, type HealthReport, Linger, type Logger, sleep } from '@edp/runtime'
 import type { Pipeline } from './pipeline.ts'
 import type { IncomingMessage } from './incoming-message.ts'
+import type { Share } from './making-room.ts'
 
 /** What one partition or queue delivered at once, in its order. */
 export interface Delivery {
@@ -18,6 +19,8 @@ export interface BatchLaneOptions {
   batchMessagesMax?: number
   /** When handling without an answer becomes unhealthy; default 30 s. */
   stallMs?: number
+  /** Where another class of messages has the first claim to the cores. */
+  share?: Share
 }
 
 const retryBackoff = { baseMs: 100, capMs: 5000 }
@@ -54,6 +57,7 @@ export class BatchLane {
    */
   take(delivery: Delivery): Promise<void> {
     if (this.#stopped) return Promise.resolve()
+    this.#options.share?.took()
     return new Promise((done) => {
       this.#waiting.push({ delivery, done })
       this.#running ??= this.#run()
@@ -123,11 +127,18 @@ export class BatchLane {
     let handled = 0
     for (const chunk of chunksOf(deliveries, this.#options.batchMessagesMax ?? 1000)) {
       const messages = chunk.flatMap((slice) => slice.messages)
+      const startedAt = performance.now()
       if (!(await this.#handle(messages))) return handled
       for (const { delivery, end } of chunk) delivery.settle(end)
       handled += messages.length
+      await this.#makeRoom(performance.now() - startedAt)
     }
     return handled
+  }
+
+  async #makeRoom(batchMs: number): Promise<void> {
+    const restMs = this.#options.share?.restMs(batchMs) ?? 0
+    if (restMs > 0) await sleep(restMs, this.#interrupted.signal).catch(() => undefined)
   }
 
   /** Handles a batch, again and again while nothing can be handled. False: given up. */

@@ -1,5 +1,6 @@
 import { AppError, type Component, fullJitter, type HealthReport, sleep } from '@edp/runtime'
 import { BatchLane } from './batch-lane.ts'
+import type { Share } from './making-room.ts'
 import type { ConsumerOptions } from './subscription.ts'
 
 /** One life of a broker's client, from its connection to its failure or stop. */
@@ -18,6 +19,7 @@ export interface ConsumerSession {
 export interface ConsumerSessionsOptions extends ConsumerOptions {
   /** What its health is called; default the consumer's name. */
   name?: string
+  share?: Share
   openSession(lane: BatchLane): ConsumerSession
   /** Whether an error goes away by itself. */
   isOutage(error: unknown): boolean
