@@ -9,7 +9,7 @@ const usage = `Usage: pnpm test:compose [PHASE...] [--seed S] [--orders-per-seco
 Builds the images, brings the whole system up in containers of its own, on free ports, and runs these phases:
 ${phases.map(({ name, title }) => `  ${name.padEnd(10)} ${title}`).join('\n')}
 Then it removes everything. The logs of all containers are kept when a phase failed. PHASE chooses some: build and up are needed
-unless the images are there.
+unless the images are there, and build-next for rolling.
 
   --seed S               what is ordered; printed, so that a run can be repeated
   --orders-per-second N  how fast, under load (default 10)

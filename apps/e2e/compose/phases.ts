@@ -1,9 +1,11 @@
+import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { untilAllTold } from '../src/all-told.ts'
 import { coordinations } from '../src/api.ts'
 import { appNames } from '../src/app-process.ts'
 import { formatBooks } from '../src/books.ts'
 import { countSetAside } from '../src/failures.ts'
+import { applyPatch, patchedCopy, replaced, sagasByVersion } from '../src/next-version.ts'
 import { randomOrders } from '../src/random-orders.ts'
 import { sceneOf } from '../src/reachable-system.ts'
 import { runScenario, type Scenario, scenarios } from '../src/scenarios.ts'
@@ -12,8 +14,7 @@ import { type ContainerSystem, servers } from './container-system.ts'
 import { untilHealthy } from './docker.ts'
 import { buildImages, formatImages } from './images.ts'
 import { crash, formatKills, killEach, type KillRow } from './kills.ts'
-import { buildPatched } from './next-version.ts'
-import { replaceAll, sagasByVersion } from './rolling.ts'
+import { replaceAll } from './rolling.ts'
 import { expectNothingLost, type LoadSettings, underLoad } from './under-load.ts'
 
 /** What a phase works on. */
@@ -37,6 +38,7 @@ const outageMs = 10_000
 /** Every phase, in the order in which they run. */
 export const phases: readonly Phase[] = [
   { name: 'build', title: 'build the images', run: build },
+  { name: 'build-next', title: 'build the images of the next version', run: buildNext },
   { name: 'up', title: 'bring everything up and wait until it is healthy', run: up },
   { name: 'scenarios', title: 'every scenario, in both styles', run: runScenarios },
   { name: 'scale', title: 'inventory-service to three and back, under load', run: scale },
@@ -49,6 +51,24 @@ export const phases: readonly Phase[] = [
 
 async function build({ version, tell }: Run): Promise<void> {
   for (const line of formatImages(await buildImages(version)).split('\n')) tell(line)
+}
+
+// Before anything runs, which would slow it down and be slowed down by it.
+async function buildNext({ version }: Run): Promise<void> {
+  const { next, started } = nextVersions(version)
+  const folder = await patchedCopy('next-version.patch', { sourcesOnly: true })
+  try {
+    await buildImages(next, { folder, services: replaced })
+    await applyPatch('next-saga.patch', folder)
+    await buildImages(started, { folder, services: ['order-service'] })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** The next version of the images, and the one after it, which starts sagas of version 2. */
+function nextVersions(version: string): { next: string; started: string } {
+  return { next: `${version}-next`, started: `${version}-next-saga` }
 }
 
 async function up({ system, tell }: Run): Promise<void> {
@@ -178,24 +198,9 @@ async function startsOf(system: ContainerSystem): Promise<Map<string, string>> {
   )
 }
 
-// Who reads the second version of an event comes before who writes it, and every order-service knows the second version of the
-// saga before one starts it.
-const replaced = [
-  'order-service',
-  'inventory-service',
-  'payment-service',
-  'notification-service',
-  'order-statistics',
-  'dlq-alerter',
-  'outbox-relay',
-] as const
-
 async function rolling(run: Run): Promise<void> {
   const { system, version, tell } = run
-  const [next, started] = [`${version}-next`, `${version}-next-saga`]
-  await buildPatched(next, ['next-version.patch'], replaced)
-  const patches = ['next-version.patch', 'next-saga.patch']
-  await buildPatched(started, patches, ['order-service'])
+  const { next, started } = nextVersions(version)
   const outcome = await underLoad(system, run, async (load) => {
     for (const service of replaced) {
       await replaceAll(system, service, { version: next, load })

@@ -1,5 +1,3 @@
-import { z } from 'zod'
-import pg from 'pg'
 import type { Load } from '../src/load.ts'
 import type { ContainerSystem } from './container-system.ts'
 import { containerNow, docker, untilHealthy } from './docker.ts'
@@ -28,20 +26,4 @@ export async function replaceAll(
   }
   await docker(['rm', ...ids])
   await load.more(10)
-}
-
-/** How many orders each version of the saga has seen through. */
-export async function sagasByVersion(ordersUrl: string): Promise<Record<string, number>> {
-  const sql = `select definition_version as version, count(*)::int as count from saga
-               where status in ('completed', 'compensated') group by 1 order by 1`
-  const client = new pg.Client({ connectionString: ordersUrl })
-  await client.connect()
-  try {
-    const rows = z
-      .array(z.object({ version: z.number(), count: z.number() }))
-      .parse((await client.query(sql)).rows)
-    return Object.fromEntries(rows.map(({ version, count }) => [`v${version}`, count]))
-  } finally {
-    await client.end()
-  }
 }

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { z } from 'zod'
 import { type DatabaseUrls, formatBooks, settleBooks } from './books.ts'
+import type { Replay } from './refinement.ts'
 import type { ReachableSystem } from './reachable-system.ts'
 
 /** What became of the orders that a load placed. */
@@ -35,9 +36,13 @@ export async function accountOf(
 export async function expectAllEnded(
   system: Pick<ReachableSystem, 'databases' | 'gatewayUrl'>,
   accepted: readonly string[],
-  { timeoutMs = 60_000, before }: { timeoutMs?: number; before?: ReadonlySet<string> } = {},
+  {
+    timeoutMs = 60_000,
+    before,
+    replay,
+  }: { timeoutMs?: number; before?: ReadonlySet<string>; replay?: () => Promise<Replay> } = {},
 ): Promise<void> {
-  const books = await settleBooks(system.databases, system.gatewayUrl, timeoutMs)
+  const books = await settleBooks(system.databases, system.gatewayUrl, timeoutMs, replay)
   if (!books.balanced) throw new Error(`the books do not balance:\n${formatBooks(books)}`)
   const { lost, doubled } = await accountOf(system.databases, accepted, before)
   if (lost.length > 0) throw new Error(`accepted orders were lost: ${lost.join(', ')}`)

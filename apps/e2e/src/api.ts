@@ -110,48 +110,51 @@ export interface ServiceUrls {
   deadLetters: string
 }
 
-/** The HTTP APIs of the system, as its customers and operators use them. */
+/**
+ * The HTTP APIs of the system, as its customers and operators use them. The addresses are read at each request, so that who gives
+ * them can lead the next one elsewhere, as a load balancer does.
+ */
 export function createApi(urls: ServiceUrls) {
   return { ...customerApi(urls), ...operatorApi(urls), ...partnerApi(urls) }
 }
 export type Api = ReturnType<typeof createApi>
 
-function customerApi({ orders }: ServiceUrls) {
+function customerApi(urls: ServiceUrls) {
   return {
     placeOrder: (body: NewOrder, idempotencyKey: string = randomUUID()): Promise<Order> =>
-      request(order, 'POST', `${orders}/orders`, {
+      request(order, 'POST', `${urls.orders}/orders`, {
         body,
         headers: { 'idempotency-key': idempotencyKey },
       }),
     cancelOrder: (orderId: string): Promise<Order> =>
-      request(order, 'POST', `${orders}/orders/${orderId}/cancel`),
+      request(order, 'POST', `${urls.orders}/orders/${orderId}/cancel`),
     order: (orderId: string): Promise<Order> =>
-      request(order, 'GET', `${orders}/orders/${orderId}`),
+      request(order, 'GET', `${urls.orders}/orders/${orderId}`),
     timeline: async (orderId: string): Promise<TimelineEntry[]> =>
-      (await request(timeline, 'GET', `${orders}/orders/${orderId}/timeline`)).entries,
+      (await request(timeline, 'GET', `${urls.orders}/orders/${orderId}/timeline`)).entries,
   }
 }
 
-function operatorApi({ orders, inventory, payments: paymentsUrl }: ServiceUrls) {
+function operatorApi(urls: ServiceUrls) {
   return {
     putProduct: async (sku: string, unitPriceMinor: number): Promise<void> => {
       const body = { name: sku, unitPriceMinor, currency: 'EUR' }
-      await request(z.unknown(), 'PUT', `${orders}/products/${sku}`, { body })
+      await request(z.unknown(), 'PUT', `${urls.orders}/products/${sku}`, { body })
     },
     receiveStock: (sku: string, quantity: number): Promise<Stock> =>
-      request(stock, 'POST', `${inventory}/stock/${sku}/receive`, {
+      request(stock, 'POST', `${urls.inventory}/stock/${sku}/receive`, {
         body: { quantity, receiptId: randomUUID() },
       }),
-    stock: (sku: string): Promise<Stock> => request(stock, 'GET', `${inventory}/stock/${sku}`),
+    stock: (sku: string): Promise<Stock> => request(stock, 'GET', `${urls.inventory}/stock/${sku}`),
     payments: async (orderId: string): Promise<Payment[]> =>
-      (await request(payments, 'GET', `${paymentsUrl}/payments?orderId=${orderId}`)).payments,
+      (await request(payments, 'GET', `${urls.payments}/payments?orderId=${orderId}`)).payments,
     /** A saga, with the ETag that an intervention names. */
     saga: async (sagaId: string): Promise<{ saga: SagaDetail; etag: string }> => {
-      const response = await send('GET', `${orders}/sagas/${sagaId}`)
+      const response = await send('GET', `${urls.orders}/sagas/${sagaId}`)
       return { saga: sagaDetail.parse(response.body), etag: response.headers.get('etag') ?? '' }
     },
     sagas: async (status: Saga['status']): Promise<Saga[]> =>
-      (await request(sagasPage, 'GET', `${orders}/sagas?status=${status}`)).sagas,
+      (await request(sagasPage, 'GET', `${urls.orders}/sagas?status=${status}`)).sagas,
     /** @throws UnexpectedAnswer with 412 when the saga has changed since it was read */
     intervene: async (
       sagaId: string,
@@ -159,7 +162,7 @@ function operatorApi({ orders, inventory, payments: paymentsUrl }: ServiceUrls) 
       { ifMatch, ...body }: Intervention,
     ): Promise<void> => {
       const headers = { 'if-match': ifMatch }
-      await send('POST', `${orders}/sagas/${sagaId}/${verb}`, { body, headers })
+      await send('POST', `${urls.orders}/sagas/${sagaId}/${verb}`, { body, headers })
     },
   }
 }

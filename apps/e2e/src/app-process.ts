@@ -33,6 +33,8 @@ export interface AppOptions {
   app: AppName
   env: Record<string, string>
   logFile: string
+  /** Where the repository lies that it was built in; default this one. */
+  folder?: string
 }
 
 /** One process of a built app, as it would be deployed: `node dist/main.js` and its environment. */
@@ -62,7 +64,7 @@ export class AppProcess {
     mkdirSync(dirname(this.#options.logFile), { recursive: true })
     const log = openSync(this.#options.logFile, 'a')
     const child = spawn(process.execPath, ['--enable-source-maps', 'dist/main.js'], {
-      cwd: join(repositoryRoot, 'apps', this.app),
+      cwd: join(this.#options.folder ?? repositoryRoot, 'apps', this.app),
       env: {
         PATH: process.env['PATH'],
         NODE_ENV: 'production',

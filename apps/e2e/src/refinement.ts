@@ -12,12 +12,15 @@ export interface Replay {
 
 /**
  * The refinement check: has every saga of a database decided again from its log, by the order-service, which alone knows the
- * definitions.
+ * definitions; `folder` is the repository that has it.
  * @throws Error when that cannot be read
  */
-export async function replaySagas(ordersUrl: string): Promise<Replay> {
+export async function replaySagas(
+  ordersUrl: string,
+  folder: string = repositoryRoot,
+): Promise<Replay> {
   const child = spawn(process.execPath, ['--conditions=source', '--import=tsx', 'src/replay.ts'], {
-    cwd: join(repositoryRoot, 'apps/order-service'),
+    cwd: join(folder, 'apps/order-service'),
     env: { PATH: process.env['PATH'], DATABASE_URL: ordersUrl },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

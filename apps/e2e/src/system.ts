@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { type AppName, AppProcess, appNames, freePort, migrateApp } from './app-process.ts'
 import type { DatabaseUrls } from './books.ts'
 import type { ReachableSystem } from './reachable-system.ts'
-import { readStackEnv, runDirectory, stackSetting } from './stack-settings.ts'
+import { readStackEnv, repositoryRoot, runDirectory, stackSetting } from './stack-settings.ts'
 
 /** The services that have a database, with its name in a normal deployment. */
 export const databaseOf = {
@@ -40,8 +40,8 @@ export interface System extends ReachableSystem {
   readonly kafkaBrokers: string[]
   readonly rabbitmqUrl: string
   readonly logDirectory: string
-  /** A further process of an app, on a port of its own; not started yet. */
-  replica(app: AppName): Promise<AppProcess>
+  /** A further process of an app, on a port of its own, built in this or another folder; not started yet. */
+  replica(app: AppName, folder?: string): Promise<AppProcess>
   /** Ends every process, first those that take work in, and removes the databases, topics and queues. @returns the exit codes */
   stop(): Promise<Record<string, number | null>>
 }
@@ -66,9 +66,9 @@ export async function startSystem(
     ),
   )
   const processes: AppProcess[] = []
-  const launch = (app: AppName, port: number): AppProcess => {
+  const launch = (app: AppName, port: number, folder = repositoryRoot): AppProcess => {
     const logFile = join(plan.logDirectory, `${app}-${port}.log`)
-    const process = new AppProcess({ app, env: plan.envOf(app, port), logFile })
+    const process = new AppProcess({ app, env: plan.envOf(app, port), logFile, folder })
     processes.push(process)
     return process
   }
@@ -99,7 +99,7 @@ export async function startSystem(
     kafkaBrokers: plan.kafkaBrokers,
     rabbitmqUrl: plan.rabbitmqUrl,
     logDirectory: plan.logDirectory,
-    replica: async (app) => launch(app, await freePort()),
+    replica: async (app, folder) => launch(app, await freePort(), folder),
     stop,
   }
 }
