@@ -49,7 +49,6 @@ export async function planContainers(project: string, version: string): Promise<
   const serverPorts = chosen.slice(appNames.length)
   const env: Record<string, string> = {
     COMPOSE_PROJECT_NAME: project,
-    COMPOSE_PROFILES: 'app',
     STACK_PASSWORD: password,
     MESSAGING_NAMESPACE: 'edp',
     EDP_VERSION: version,

@@ -1,34 +1,35 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Load } from '../src/load.ts'
 import type { ContainerSystem } from './container-system.ts'
 import { type Container, containerNow, docker, untilHealthy } from './docker.ts'
-import { type LoadSettings, underLoad } from './under-load.ts'
+import type { LoadOutcome } from './under-load.ts'
 
-/** What the kills of the containers of one service did to the orders that were placed meanwhile. */
+/** What the kills of the containers of one service did. */
 export interface KillRow {
   service: string
   kills: number
+  /** Accepted from the first kill until all were healthy again. */
   orders: number
-  lost: number
-  doubled: number
   /** From the kill of a container until it was healthy again. */
   slowestMs: number
 }
 
-/** Kills each container of a service once, one after the other, as a machine that loses its power would. */
+/**
+ * Kills each container of a service once, one after the other, as a machine that loses its power would. Orders go on meanwhile.
+ */
 export async function killEach(
   system: ContainerSystem,
   service: string,
-  settings: LoadSettings,
+  load: Load,
 ): Promise<KillRow> {
   const containers = await system.containers(service)
+  const before = load.accepted()
   let slowestMs = 0
-  const { orders, lost, doubled } = await underLoad(system, settings, async (load) => {
-    for (const container of containers) {
-      slowestMs = Math.max(slowestMs, await killAndStart(container))
-      await load.more(10)
-    }
-  })
-  return { service, kills: containers.length, orders, lost, doubled, slowestMs }
+  for (const container of containers) {
+    slowestMs = Math.max(slowestMs, await killAndStart(container))
+    await load.more(10)
+  }
+  return { service, kills: containers.length, orders: load.accepted() - before, slowestMs }
 }
 
 /**
@@ -59,24 +60,20 @@ async function killAndStart({ id }: Container): Promise<number> {
   return Date.now() - startedMs
 }
 
-/** The rows as a table for people. */
-export function formatKills(rows: readonly KillRow[]): string {
+/** The rows as a table for people, with what became of all orders. */
+export function formatKills(rows: readonly KillRow[], all: LoadOutcome): string {
   const cells = rows.map((row) => [
     row.service,
     String(row.kills),
     String(row.orders),
-    String(row.lost),
-    String(row.doubled),
     `${(row.slowestMs / 1000).toFixed(1)} s`,
   ])
-  const table = [
-    ['killed', 'containers', 'orders', 'lost', 'doubled', 'slowest recovery'],
-    ...cells,
-  ]
-  const widths = [0, 1, 2, 3, 4, 5].map((column) =>
+  const table = [['killed', 'containers', 'orders meanwhile', 'slowest recovery'], ...cells]
+  const widths = [0, 1, 2, 3].map((column) =>
     Math.max(...table.map((row) => row[column]?.length ?? 0)),
   )
   const padded = (cell: string, column: number): string =>
     column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)
-  return table.map((row) => `  ${row.map(padded).join('  ')}`).join('\n')
+  const lines = table.map((row) => `  ${row.map(padded).join('  ')}`)
+  return [...lines, `  ${all.orders} orders, ${all.lost} lost, ${all.doubled} doubled`].join('\n')
 }

@@ -9,7 +9,7 @@ const usage = `Usage: pnpm test:compose [PHASE...] [--seed S] [--orders-per-seco
 Builds the images, brings the whole system up in containers of its own, on free ports, and runs these phases:
 ${phases.map(({ name, title }) => `  ${name.padEnd(10)} ${title}`).join('\n')}
 Then it removes everything. The logs of all containers are kept when a phase failed. PHASE chooses some: build and up are needed
-unless the images are there. \`rolling\` runs only when it is named, since it builds everything a second time.
+unless the images are there.
 
   --seed S               what is ordered; printed, so that a run can be repeated
   --orders-per-second N  how fast, under load (default 10)
@@ -26,6 +26,7 @@ async function main(): Promise<number> {
     console.log(usage)
     return 0
   }
+  const startedAt = Date.now()
   const { chosen, seed, ordersPerSecond, keep } = options
   console.log(`seed ${seed}`)
   const system = await planContainers(`edp-compose-${process.pid}`, version)
@@ -41,6 +42,7 @@ async function main(): Promise<number> {
     }
   }
   const problems = await cleanUp(system)
+  console.log(`everything in ${seconds(startedAt)}`)
   for (const problem of problems) console.error(problem)
   console.log(failed || problems.length > 0 ? 'FAILED' : 'Everything is as it has to be.')
   return failed || problems.length > 0 ? 1 : 0
@@ -99,9 +101,7 @@ function readArguments(): Arguments | undefined {
     return {
       help: values.help,
       chosen:
-        positionals.length === 0
-          ? phases.filter(({ name }) => name !== 'rolling')
-          : phases.filter(({ name }) => positionals.includes(name)),
+        positionals.length === 0 ? phases : phases.filter(({ name }) => positionals.includes(name)),
       seed: seedFrom(values.seed),
       ordersPerSecond: wholeNumber('--orders-per-second', values['orders-per-second']),
       keep: values.keep,

@@ -13,7 +13,7 @@ import { untilHealthy } from './docker.ts'
 import { buildImages, formatImages } from './images.ts'
 import { crash, formatKills, killEach, type KillRow } from './kills.ts'
 import { buildPatched } from './next-version.ts'
-import { replaceEach, sagasByVersion } from './rolling.ts'
+import { replaceAll, sagasByVersion } from './rolling.ts'
 import { expectNothingLost, type LoadSettings, underLoad } from './under-load.ts'
 
 /** What a phase works on. */
@@ -54,7 +54,7 @@ async function build({ version, tell }: Run): Promise<void> {
 async function up({ system, tell }: Run): Promise<void> {
   const { stderr } = await system.compose(['config', '--quiet'])
   if (stderr !== '') throw new Error(`docker compose config warns:\n${stderr}`)
-  await system.compose(['up', '--detach', '--wait', '--wait-timeout', '400'])
+  await system.compose(['--profile', 'app', 'up', '--detach', '--wait', '--wait-timeout', '400'])
   const containers = await system.containers()
   const unhealthy = containers.filter(({ health }) => health !== 'healthy')
   if (unhealthy.length > 0) {
@@ -118,17 +118,13 @@ async function scale(run: Run): Promise<void> {
 
 async function kills(run: Run): Promise<void> {
   const rows: KillRow[] = []
-  for (const service of [...appNames, 'haproxy', ...servers]) {
-    const row = await killEach(run.system, service, run)
-    rows.push(row)
-    const recovery = `recovered in ${(row.slowestMs / 1000).toFixed(1)} s at the slowest`
-    run.tell(`${service}: ${row.kills} killed, ${row.orders} orders, ${recovery}`)
-  }
-  for (const line of formatKills(rows).split('\n')) run.tell(line)
-  const harmed = rows.filter(({ lost, doubled }) => lost + doubled > 0)
-  if (harmed.length > 0) {
-    throw new Error(`lost or doubled: ${harmed.map(({ service }) => service).join(', ')}`)
-  }
+  const outcome = await underLoad(run.system, run, async (load) => {
+    for (const service of [...appNames, 'haproxy', ...servers]) {
+      rows.push(await killEach(run.system, service, load))
+    }
+  })
+  for (const line of formatKills(rows, outcome).split('\n')) run.tell(line)
+  expectNothingLost(outcome)
   await untilAllTold(run.system)
 }
 
@@ -202,10 +198,10 @@ async function rolling(run: Run): Promise<void> {
   await buildPatched(started, patches, ['order-service'])
   const outcome = await underLoad(system, run, async (load) => {
     for (const service of replaced) {
-      await replaceEach(system, service, { version: next, load })
+      await replaceAll(system, service, { version: next, load })
       tell(`${service} is replaced, after ${load.accepted()} orders`)
     }
-    await replaceEach(system, 'order-service', { version: started, load })
+    await replaceAll(system, 'order-service', { version: started, load })
     tell(`order-service starts version 2 of the saga, after ${load.accepted()} orders`)
     await load.more(20)
   })

@@ -2,29 +2,32 @@ import { z } from 'zod'
 import pg from 'pg'
 import type { Load } from '../src/load.ts'
 import type { ContainerSystem } from './container-system.ts'
-import { docker, untilHealthy } from './docker.ts'
+import { containerNow, docker, untilHealthy } from './docker.ts'
 
 /**
- * Replaces the containers of a service by those of another version, one at a time: a new one joins and is healthy before an old one
- * is stopped. Orders go on meanwhile.
+ * Replaces the containers of a service by those of another version: as many new ones join and are healthy before the old ones are
+ * stopped, so that the old and the new share the work for a while. Orders go on meanwhile.
  * @throws Error when an old one does not end with 0
  */
-export async function replaceEach(
+export async function replaceAll(
   system: ContainerSystem,
   service: string,
   { version, load }: { version: string; load: Load },
 ): Promise<void> {
   const old = await system.containers(service)
-  const keep = ['up', '--detach', '--no-deps', '--no-build', '--no-recreate']
+  const both = `${service}=${old.length * 2}`
+  const join = ['up', '--detach', '--no-deps', '--no-build', '--no-recreate', '--scale', both]
+  await system.compose([...join, service], version)
+  for (const { id } of await system.containers(service)) await untilHealthy(id)
+  await load.more(10)
+  const ids = old.map(({ id }) => id)
+  await docker(['stop', ...ids])
   for (const { id, name } of old) {
-    await system.compose([...keep, '--scale', `${service}=${old.length + 1}`, service], version)
-    for (const one of await system.containers(service)) await untilHealthy(one.id)
-    await docker(['stop', id])
-    const { stdout } = await docker(['wait', id])
-    if (stdout.trim() !== '0') throw new Error(`${name} ended with ${stdout.trim()}`)
-    await docker(['rm', id])
-    await load.more(10)
+    const { exitCode } = await containerNow(id)
+    if (exitCode !== 0) throw new Error(`${name} ended with ${exitCode}`)
   }
+  await docker(['rm', ...ids])
+  await load.more(10)
 }
 
 /** How many orders each version of the saga has seen through. */

@@ -8,7 +8,13 @@ import { createEvaluation } from './evaluation.ts'
 import type { LetterBounds } from './letter-conditions.ts'
 import { createSender, type SenderBounds } from './sender.ts'
 import type { AlertingSettings } from './settings.ts'
-import { createSourceWatch, metricsSource, rabbitmqSource, type Source } from './sources.ts'
+import {
+  createSourceWatch,
+  metricsSources,
+  rabbitmqSource,
+  type Source,
+  type SourceGroup,
+} from './sources.ts'
 import { metricsOf, type ThresholdBounds } from './threshold-rules.ts'
 import { createNotificationUpkeep } from './upkeep.ts'
 
@@ -102,11 +108,11 @@ const defaultMetricsUrls: Readonly<Record<string, string>> = {
   'order-statistics': `${host}:7108/metrics`,
 }
 
-function sourcesOf(settings: AlertingSettings, bounds: ThresholdBounds): Source[] {
+function sourcesOf(settings: AlertingSettings, bounds: ThresholdBounds): (Source | SourceGroup)[] {
   const wanted = metricsOf(bounds)
   const pages = Object.entries(settings.METRICS_URLS ?? defaultMetricsUrls)
   return [
-    ...pages.map(([name, url]) => metricsSource(name, url, wanted)),
+    ...pages.map(([name, url]) => metricsSources(name, url, wanted)),
     rabbitmqSource({
       url: settings.RABBITMQ_MANAGEMENT_URL,
       amqpUrl: settings.RABBITMQ_URL,

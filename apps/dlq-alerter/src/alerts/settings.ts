@@ -29,7 +29,7 @@ export const alertingConfig = {
   METRICS_URLS: urlsByName
     .optional()
     .describe(
-      'JSON object of name → URL of metrics to watch; default the services on this machine',
+      'JSON object of name → URL of metrics to watch, at every address of its host; default the services on this machine',
     ),
   RABBITMQ_MANAGEMENT_URL: httpUrl
     .default('http://127.0.0.1:7673')

@@ -1,3 +1,5 @@
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
 import { createLoop, gauge, type Logger, type Loop } from '@edp/runtime'
 import { z } from 'zod'
 import { answerText } from './answer-text.ts'
@@ -11,6 +13,13 @@ export interface Source {
   readonly name: string
   /** @throws when it does not answer, or not with figures */
   read(signal: AbortSignal): Promise<Sample[]>
+}
+
+/** Sources that come and go, such as the replicas of a service. */
+export interface SourceGroup {
+  readonly name: string
+  /** Those that there are now. @throws when none can be found */
+  find(): Promise<Source[]>
 }
 
 // Not under the name that the rules look for: the alerter reads its own page too.
@@ -27,6 +36,41 @@ export function metricsSource(name: string, url: string, wanted: ReadonlySet<str
   return {
     name,
     read: async (signal) => readSamples(await getText(url, { signal }), wanted),
+  }
+}
+
+/** The addresses of a host. @throws when it has none */
+export type Resolve = (host: string) => Promise<readonly string[]>
+
+const addressesOf: Resolve = async (host) => {
+  const found = await lookup(host, { all: true, order: 'ipv4first' })
+  // Of one family: a replica that has an address of each is still one.
+  return found.filter(({ family }) => family === found[0]?.family).map(({ address }) => address)
+}
+
+/**
+ * The `/metrics` pages of all replicas of a service: one of each address that the host of the URL has when it is asked, so that one that
+ * was added or replaced is watched too. An https URL is one page, since the certificate is for the name.
+ */
+export function metricsSources(
+  name: string,
+  url: string,
+  wanted: ReadonlySet<string>,
+  resolve: Resolve = addressesOf,
+): SourceGroup {
+  const { protocol, hostname } = new URL(url)
+  const isOnePage = protocol === 'https:' || isIP(hostname.replaceAll(/[[\]]/g, '')) !== 0
+  return {
+    name,
+    async find() {
+      if (isOnePage) return [metricsSource(name, url, wanted)]
+      const addresses = await resolve(hostname)
+      return addresses.map((address) => {
+        const page = new URL(url)
+        page.hostname = isIP(address) === 6 ? `[${address}]` : address
+        return metricsSource(`${name}@${address}`, page.href, wanted)
+      })
+    },
   }
 }
 
@@ -91,28 +135,41 @@ export interface SourceWatch {
 
 /**
  * Reads all sources at the same time, each within `timeoutMs`, again and again. Apart from the evaluation, which a source
- * that hangs must not hold up.
+ * that hangs must not hold up. A group none of which can be found is itself a source that cannot be read.
  */
 export function createSourceWatch(options: {
-  sources: readonly Source[]
+  sources: readonly (Source | SourceGroup)[]
   intervalMs: number
   timeoutMs: number
   logger: Logger
 }): SourceWatch {
   const { sources, intervalMs, timeoutMs, logger } = options
-  const latest = new Map<string, Reading>()
+  const latest = new Map<string, readonly Reading[]>()
 
-  async function readOne(one: Source, stopping: AbortSignal): Promise<void> {
-    const { name: source } = one
+  function unreadable(error: unknown, source: string, before: readonly Reading[]): Reading {
+    if (!before.some((one) => one.source === source && one.kind === 'unreadable')) {
+      logger.warn({ err: error, source }, 'a source of figures cannot be read')
+    }
+    return { source, kind: 'unreadable', error: reasonOf(error) }
+  }
+
+  async function readAll(one: Source | SourceGroup, stopping: AbortSignal): Promise<void> {
+    const before = latest.get(one.name) ?? []
     const signal = AbortSignal.any([stopping, AbortSignal.timeout(timeoutMs)])
-    try {
-      latest.set(source, { source, kind: 'read', samples: await one.read(signal) })
-    } catch (error) {
-      if (stopping.aborted) return
-      if (latest.get(source)?.kind !== 'unreadable') {
-        logger.warn({ err: error, source }, 'a source of figures cannot be read')
+    const readOne = async (source: Source): Promise<Reading> => {
+      try {
+        return { source: source.name, kind: 'read', samples: await source.read(signal) }
+      } catch (error) {
+        // What is cut off by the end of the process says nothing of the source.
+        if (stopping.aborted) throw error
+        return unreadable(error, source.name, before)
       }
-      latest.set(source, { source, kind: 'unreadable', error: reasonOf(error) })
+    }
+    try {
+      const found = 'find' in one ? await orAborted(one.find(), signal) : [one]
+      latest.set(one.name, await Promise.all(found.map(readOne)))
+    } catch (error) {
+      if (!stopping.aborted) latest.set(one.name, [unreadable(error, one.name, before)])
     }
   }
 
@@ -122,10 +179,23 @@ export function createSourceWatch(options: {
       intervalMs,
       logger,
       work: async (signal) => {
-        await Promise.all(sources.map((source) => readOne(source, signal)))
+        await Promise.all(sources.map((source) => readAll(source, signal)))
       },
     }),
     readings: () =>
-      sources.map(({ name: source }) => latest.get(source) ?? { source, kind: 'unread' }),
+      sources.flatMap(({ name: source }) => latest.get(source) ?? [{ source, kind: 'unread' }]),
+  }
+}
+
+/** For what takes no signal: its result is not waited for any longer once that is aborted. */
+async function orAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  signal.throwIfAborted()
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = (): void => reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }

@@ -3,7 +3,12 @@ import { createServer, type Server } from 'node:http'
 import { createLogger } from '@edp/runtime'
 import { stack, uniqueNamespace, waitFor } from '@edp/testkit'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { createSourceWatch, metricsSource, rabbitmqSource } from '../../src/alerts/sources.ts'
+import {
+  createSourceWatch,
+  metricsSource,
+  metricsSources,
+  rabbitmqSource,
+} from '../../src/alerts/sources.ts'
 import { createWorld, type World } from './world.ts'
 
 let world: World
@@ -126,6 +131,63 @@ test('a page that hangs does not hold up the others, nor the letters', async () 
   hanging.close()
   hanging.closeAllConnections()
   await page.close()
+})
+
+test('every replica is read, also one that comes later; one that is silent hides no other, and one that is gone is not missed', async () => {
+  const serve = async (address: string, port: number, value: number): Promise<Server> => {
+    const server = createServer((_request, response) => response.end(age(value)))
+    server.listen(port, address)
+    await once(server, 'listening')
+    return server
+  }
+  const first = await serve('127.0.0.1', 0, 1)
+  const address = first.address()
+  const port = address !== null && typeof address !== 'string' ? address.port : 0
+  let addresses = ['127.0.0.1']
+  const watch = createSourceWatch({
+    sources: [
+      metricsSources(
+        'replicas',
+        `http://replicas.internal:${port}/metrics`,
+        new Set(['edp_outbox_oldest_pending_seconds']),
+        async (host) => {
+          if (addresses.length === 0) throw new Error(`${host} has no address`)
+          return addresses
+        },
+      ),
+    ],
+    intervalMs: 10,
+    timeoutMs: 3000,
+    logger: createLogger('test', 'silent'),
+  })
+  const untilRead = (expected: readonly string[]): Promise<unknown> =>
+    waitFor(
+      () =>
+        watch
+          .readings()
+          .map((one) =>
+            one.kind === 'read'
+              ? `${one.source} ${one.samples.map(({ value }) => value).join()}`
+              : `${one.source} ${one.kind === 'unreadable' ? one.error : one.kind}`,
+          ),
+      { message: expected.join(', '), until: (all) => all.join() === expected.join() },
+    )
+  await watch.loop.start()
+  await untilRead(['replicas@127.0.0.1 1'])
+  addresses = ['127.0.0.1', '::1']
+  await untilRead(['replicas@127.0.0.1 1', 'replicas@::1 ECONNREFUSED'])
+  const second = await serve('::1', port, 2)
+  await untilRead(['replicas@127.0.0.1 1', 'replicas@::1 2'])
+  addresses = ['::1']
+  await untilRead(['replicas@::1 2'])
+  addresses = []
+  await untilRead(['replicas replicas.internal has no address'])
+  await watch.loop.stop()
+  for (const server of [first, second]) {
+    server.close()
+    server.closeAllConnections()
+    await once(server, 'close')
+  }
 })
 
 test("the depth of the namespace's queues is read from RabbitMQ", async () => {
