@@ -236,29 +236,37 @@ export function withDatabase(url: string, database: string): string {
   return changed.href
 }
 
-// What takes work in goes first, so that the others can finish it; the relay goes last and leaves an empty outbox.
-const stopOrder: readonly AppName[] = [
-  'order-service',
-  'inventory-service',
-  'payment-service',
-  'payment-gateway-sandbox',
-  'notification-service',
-  'smtp-sandbox',
-  'order-statistics',
-  'dlq-alerter',
-  'outbox-relay',
+// What takes work in goes first, so that the others can finish it; the relay goes last and leaves an empty outbox. Those of a line stop
+// together.
+const stopOrder: readonly (readonly AppName[])[] = [
+  ['order-service'],
+  [
+    'inventory-service',
+    'payment-service',
+    'notification-service',
+    'order-statistics',
+    'dlq-alerter',
+  ],
+  ['payment-gateway-sandbox', 'smtp-sandbox'],
+  ['outbox-relay'],
 ]
 
 async function stopAll(processes: readonly AppProcess[]): Promise<Record<string, number | null>> {
   const codes: Record<string, number | null> = {}
-  for (const app of stopOrder) {
-    const ofApp = processes.filter((process) => process.app === app && process.running)
-    for (const process of ofApp) process.signal('SIGCONT')
-    for (const [index, code] of (await Promise.all(ofApp.map((one) => one.stop()))).entries()) {
-      codes[index === 0 ? app : `${app}-${index + 1}`] = code
-    }
-  }
+  for (const apps of stopOrder) await Promise.all(apps.map((app) => stopApp(app, processes, codes)))
   return codes
+}
+
+async function stopApp(
+  app: AppName,
+  processes: readonly AppProcess[],
+  codes: Record<string, number | null>,
+): Promise<void> {
+  const ofApp = processes.filter((process) => process.app === app && process.running)
+  for (const process of ofApp) process.signal('SIGCONT')
+  for (const [index, code] of (await Promise.all(ofApp.map((one) => one.stop()))).entries()) {
+    codes[index === 0 ? app : `${app}-${index + 1}`] = code
+  }
 }
 
 async function createDatabases(plan: Plan): Promise<void> {
