@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import pg from 'pg'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { TestDatabase } from '@edp/testkit'
@@ -217,6 +218,18 @@ describe('the key', () => {
     const other = { ...cupAndPots, lines: [{ sku: 'no-such-thing', quantity: 1 }] }
     const problem = await json(await post(url, other, key))
     expect(problem.type).toBe('urn:problem:idempotency-key-reused')
+  })
+
+  test('of a request that came before there were priorities is the same key', async () => {
+    const key = newKey()
+    const first = await json(await post(url, cupAndPots, key))
+    const { customerId, currency, lines, paymentToken } = cupAndPots
+    const said = { customerId, currency, lines, paymentToken, coordination: 'choreographed' }
+    await database.query('update idempotency_key set fingerprint = $1', [
+      hash('sha256', JSON.stringify(said), 'base64'),
+    ])
+    expect(await json(await post(url, cupAndPots, key))).toEqual(first)
+    expect(await rowCounts(database)).toEqual(oneOrder)
   })
 
   test('of another customer is another key', async () => {

@@ -15,6 +15,8 @@ const cause = {
 const terms = { orderId: 'order-1', amountMinor: 1299, currency: 'EUR', paymentRef: 'tok_ok' }
 const payment = request({ ...terms, cause })
 
+const captured = '{"status":"captured","chargeId":"ch_1","amountMinor":1299,"currency":"EUR"}'
+
 const closing: (() => Promise<unknown>)[] = []
 afterEach(async () => {
   for (const close of closing.splice(0)) await close()
@@ -52,7 +54,7 @@ describe('a charge', () => {
       for await (const chunk of incoming) body += String(chunk)
       const { method, url, headers } = incoming
       seen = { method, url, key: headers['idempotency-key'], body: JSON.parse(body) }
-      reply(201, '{"status":"captured","chargeId":"ch_1"}')(incoming, response)
+      reply(201, captured)(incoming, response)
     }, '/v1/')
     expect(await gateway.charge(payment)).toEqual({ kind: 'captured', chargeId: 'ch_1' })
     expect(seen).toEqual({
@@ -76,7 +78,12 @@ describe('a charge', () => {
     [422, '{}'],
     [402, 'Payment Required'],
     [201, 'not JSON'],
-    [200, '{"status":"captured","chargeId":"ch_1"}'],
+    [200, captured],
+    [201, captured.replace('1299', '12990')],
+    [201, captured.replace('EUR', 'USD')],
+    [201, captured.replace('ch_1', String.raw`ch\u0000`)],
+    [201, '{"status":"captured","chargeId":"ch_1"}'],
+    [402, String.raw`{"code":"a\u0000b"}`],
     [429, '{}'],
     [500, '{}'],
     [503, '{}'],
@@ -123,6 +130,8 @@ describe('a void', () => {
     [200, '{"status":"voided","refundedMinor":0}', { kind: 'voided' }],
     [200, '{"status":"refunded","refundedMinor":1299}', { kind: 'refunded', refundedMinor: 1299 }],
     [409, '{}', { kind: 'refund-refused' }],
+    [200, '{"status":"refunded","refundedMinor":1298}', { kind: 'unknown', reason: 'http-200' }],
+    [200, '{"status":"refunded","refundedMinor":1300}', { kind: 'unknown', reason: 'http-200' }],
     [200, '{"status":"gone"}', { kind: 'unknown', reason: 'http-200' }],
     [404, '{}', { kind: 'unknown', reason: 'http-404' }],
     [500, '{}', { kind: 'unknown', reason: 'http-500' }],

@@ -18,12 +18,25 @@ export interface Gateway {
   close(): Promise<void>
 }
 
-const capturedBody = z.object({ status: z.literal('captured'), chargeId: z.string().min(1) })
-const declinedBody = z.object({ code: z.string().min(1) })
-const voidBody = z.discriminatedUnion('status', [
-  z.object({ status: z.literal('voided') }),
-  z.object({ status: z.literal('refunded'), refundedMinor: z.int().nonnegative() }),
-])
+// Text that Postgres stores: an answer that could not be recorded would be asked for again for ever.
+const storableText = z.string().regex(/^\P{C}{1,200}$/u)
+const declinedBody = z.object({ code: storableText })
+
+/** What says that this payment was captured: all of it, and nothing more. */
+const capturedBody = ({ amountMinor, currency }: Payment) =>
+  z.object({
+    status: z.literal('captured'),
+    chargeId: storableText,
+    amountMinor: z.literal(amountMinor),
+    currency: z.literal(currency),
+  })
+
+/** What says that nothing of this payment is kept. */
+const voidBody = ({ amountMinor }: Payment) =>
+  z.discriminatedUnion('status', [
+    z.object({ status: z.literal('voided') }),
+    z.object({ status: z.literal('refunded'), refundedMinor: z.literal(amountMinor) }),
+  ])
 
 /** Codes of errors before anything was sent. After that, no error says that nothing happened. */
 const unreachableCodes = new Set([
@@ -65,12 +78,12 @@ export function createGateway(options: {
         headers: { 'content-type': 'application/json', 'idempotency-key': gatewayKey(orderId) },
         body: JSON.stringify({ amountMinor, currency, token }),
       })
-      return 'kind' in answer ? answer : readCharge(answer)
+      return 'kind' in answer ? answer : readCharge(payment, answer)
     },
     async void(payment) {
       const key = encodeURIComponent(gatewayKey(payment.orderId))
       const answer = await post({ method: 'POST', path: `${path}/charges/${key}/void` })
-      return 'kind' in answer ? answer : readVoid(answer)
+      return 'kind' in answer ? answer : readVoid(payment, answer)
     },
     close: () => pool.destroy(),
   }
@@ -83,10 +96,11 @@ interface HttpAnswer {
 }
 
 // Only what says for good that it was or will not be charged is definite. A 4xx may come from something between us
-// and the provider while an earlier attempt has charged, so it is unknown and asked again, like 5xx and silence.
-function readCharge(answer: HttpAnswer): ChargeAnswer {
+// and the provider while an earlier attempt has charged, so it is unknown and asked again, like 5xx, silence, and an answer
+// about another amount.
+function readCharge(payment: Payment, answer: HttpAnswer): ChargeAnswer {
   if (answer.status === 201) {
-    const body = parse(capturedBody, answer.body)
+    const body = parse(capturedBody(payment), answer.body)
     if (body) return { kind: 'captured', chargeId: body.chargeId }
   }
   if (answer.status === 402) {
@@ -96,9 +110,9 @@ function readCharge(answer: HttpAnswer): ChargeAnswer {
   return unknown(answer)
 }
 
-function readVoid(answer: HttpAnswer): VoidAnswer {
+function readVoid(payment: Payment, answer: HttpAnswer): VoidAnswer {
   if (answer.status === 200) {
-    const body = parse(voidBody, answer.body)
+    const body = parse(voidBody(payment), answer.body)
     if (body) {
       return body.status === 'voided'
         ? { kind: 'voided' }
