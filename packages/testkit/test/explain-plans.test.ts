@@ -54,3 +54,14 @@ test('an insert that waits for a conflict looks nothing up', async () => {
     select id, $2, $3 from unnest($1::uuid[]) as u (id) on conflict do nothing`
   expect(await problemsOf(insert)).toEqual([])
 })
+
+test('what autovacuum has counted of rows that are gone changes nothing', async () => {
+  const due = `select * from ledger where direction = 'do' and at < $1 order by at limit 10`
+  await database.query(`insert into ledger
+    select gen_random_uuid(), 'charge', 'do', now() from generate_series(1, 20)`)
+  await database.query('truncate ledger')
+  await database.query('vacuum analyze ledger')
+  const [counted] = await database.query(`select reltuples from pg_class where relname = 'ledger'`)
+  expect(counted).toEqual({ reltuples: 0 })
+  expect(await problemsOf(due, ['at'])).toEqual([])
+})
