@@ -20,23 +20,17 @@ export interface Gateway {
 
 // Text that Postgres stores: an answer that could not be recorded would be asked for again for ever.
 const storableText = z.string().regex(/^\P{C}{1,200}$/u)
+const capturedBody = z.object({
+  status: z.literal('captured'),
+  chargeId: storableText,
+  amountMinor: z.int(),
+  currency: z.string(),
+})
 const declinedBody = z.object({ code: storableText })
-
-/** What says that this payment was captured: all of it, and nothing more. */
-const capturedBody = ({ amountMinor, currency }: Payment) =>
-  z.object({
-    status: z.literal('captured'),
-    chargeId: storableText,
-    amountMinor: z.literal(amountMinor),
-    currency: z.literal(currency),
-  })
-
-/** What says that nothing of this payment is kept. */
-const voidBody = ({ amountMinor }: Payment) =>
-  z.discriminatedUnion('status', [
-    z.object({ status: z.literal('voided') }),
-    z.object({ status: z.literal('refunded'), refundedMinor: z.literal(amountMinor) }),
-  ])
+const voidBody = z.discriminatedUnion('status', [
+  z.object({ status: z.literal('voided') }),
+  z.object({ status: z.literal('refunded'), refundedMinor: z.int() }),
+])
 
 /** Codes of errors before anything was sent. After that, no error says that nothing happened. */
 const unreachableCodes = new Set([
@@ -98,10 +92,11 @@ interface HttpAnswer {
 // Only what says for good that it was or will not be charged is definite. A 4xx may come from something between us
 // and the provider while an earlier attempt has charged, so it is unknown and asked again, like 5xx, silence, and an answer
 // about another amount.
-function readCharge(payment: Payment, answer: HttpAnswer): ChargeAnswer {
+function readCharge({ amountMinor, currency }: Payment, answer: HttpAnswer): ChargeAnswer {
   if (answer.status === 201) {
-    const body = parse(capturedBody(payment), answer.body)
-    if (body) return { kind: 'captured', chargeId: body.chargeId }
+    const body = parse(capturedBody, answer.body)
+    if (body?.amountMinor === amountMinor && body.currency === currency)
+      return { kind: 'captured', chargeId: body.chargeId }
   }
   if (answer.status === 402) {
     const body = parse(declinedBody, answer.body)
@@ -110,14 +105,12 @@ function readCharge(payment: Payment, answer: HttpAnswer): ChargeAnswer {
   return unknown(answer)
 }
 
-function readVoid(payment: Payment, answer: HttpAnswer): VoidAnswer {
+function readVoid({ amountMinor }: Payment, answer: HttpAnswer): VoidAnswer {
   if (answer.status === 200) {
-    const body = parse(voidBody(payment), answer.body)
-    if (body) {
-      return body.status === 'voided'
-        ? { kind: 'voided' }
-        : { kind: 'refunded', refundedMinor: body.refundedMinor }
-    }
+    const body = parse(voidBody, answer.body)
+    if (body?.status === 'voided') return { kind: 'voided' }
+    // A part of it is no end: all of it was charged.
+    if (body?.refundedMinor === amountMinor) return { kind: 'refunded', refundedMinor: amountMinor }
   }
   if (answer.status === 409) return { kind: 'refund-refused' }
   return unknown(answer)

@@ -19,6 +19,7 @@ export interface ConsumerSession {
 export interface ConsumerSessionsOptions extends ConsumerOptions {
   /** What its health is called; default the consumer's name. */
   name?: string
+  /** Where another class of the consumer's messages has the first claim to the cores. */
   share?: Share
   openSession(lane: BatchLane): ConsumerSession
   /** Whether an error goes away by itself. */
