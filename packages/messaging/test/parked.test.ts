@@ -62,20 +62,24 @@ describe('a parked message', () => {
     const intake = open({ store, retry: { attemptsMax: 2 } })
     await intake.take(delivered(add('a', 1)))
     let tries = 0
+    let hasSaidSo = false
     fail.clear()
     const down = new AppError('circuit-open', 'away', { retry: 'transient-everything' })
     store.load = (tx, keys) => {
       tries += 1
-      if (tries <= 2) throw down
+      if (tries <= 2 || !hasSaidSo) throw down
       return counterStore.load(tx, keys)
     }
     await intake.start()
+    // For a moment after each try: a run that finds nothing due goes well.
     await waitFor(() => intake.health.readiness().checks['counter-service.kafka.parked']?.status, {
       message: 'it says so',
       until: (status) => status === 'degraded',
+      intervalMs: 1,
     })
+    hasSaidSo = true
     await untilQuiet()
-    expect(tries).toBe(3)
+    expect(tries).toBeGreaterThanOrEqual(3)
     expect(await service().counter('a')).toMatchObject({ total: 1 })
     expect(await service().said()).toEqual([])
   })
