@@ -142,12 +142,14 @@ function planOrder({ plenty, scarce, none }: Products, random: () => number): Pl
   ])
 }
 
-async function cancelIfOpen(api: Api, orderId: string): Promise<void> {
+/** Cancels an order. @returns whether it was open; one that was confirmed in the meantime is refused, as its customer expects */
+export async function cancelIfOpen(api: Api, orderId: string): Promise<boolean> {
   try {
     await api.cancelOrder(orderId)
+    return true
   } catch (error) {
-    // Confirmed in the meantime: the answer that a customer expects then.
-    if (!(error instanceof UnexpectedAnswer && error.status === 409)) throw error
+    if (error instanceof UnexpectedAnswer && error.status === 409) return false
+    throw error
   }
 }
 
