@@ -5,6 +5,7 @@ import pg from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { count, countLate, openService, outboxDatabase } from './outbox-database.ts'
 import { RecordingPublisher } from './recording-publisher.ts'
+import { slowToConnect } from './slow-proxy.ts'
 
 let database: TestDatabase
 let service: Database
@@ -24,12 +25,15 @@ afterEach(async () => {
   await database.drop()
 })
 
-async function startDrain(bounds: Partial<DrainBounds> = {}, publisher = broker): Promise<Drain> {
+async function startDrain(
+  bounds: Partial<DrainBounds> = {},
+  url = database.relayUrl,
+): Promise<Drain> {
   const drain = createDrain({
     database: 'test',
-    url: database.relayUrl,
+    url,
     transport: 'kafka',
-    publisher,
+    publisher: broker,
     namespace: 'test',
     logger: createLogger('test', 'silent'),
     bounds: { pauseBackoff: { baseMs: 5, capMs: 50 }, standbyPollMs: 20, ...bounds },
@@ -149,7 +153,11 @@ test('a destination that is away is paused alone, nothing of it is lost, and it 
     message: 'the drain says that it is degraded',
     until: (report) => report.status === 'degraded',
   })
-  expect(await rowsLeft()).toBe(100)
+  // What was published is deleted a moment later.
+  await waitFor(rowsLeft, {
+    message: 'the rows of the other destination are deleted',
+    until: (rows) => rows === 100,
+  })
   isAway = false
   await emptied()
   expect(drain.report().status).toBe('ok')
@@ -161,21 +169,31 @@ test('a destination that is away is paused alone, nothing of it is lost, and it 
 })
 
 test('of two drains one works, the other one takes over at once when the first stops', async () => {
-  const first = await startDrain()
+  // It would last for longer than this test: the second one has to be given it.
+  const lease = { leaseMs: 3_600_000 }
+  const first = await startDrain(lease)
   await waitFor(() => first.report().detail === 'drains', { message: 'the first has the lease' })
-  const second = await startDrain()
+  const second = await startDrain(lease)
   await countAll(3)
   await emptied()
   expect(second.report()).toEqual({ status: 'ok', detail: 'stands by' })
   await first.stop()
-  await waitFor(() => second.report().detail === 'drains', {
-    message: 'the second has the lease',
-    timeoutMs: 1000,
-  })
+  await waitFor(() => second.report().detail === 'drains', { message: 'the second has the lease' })
   await countAll(3)
   await emptied()
   expect(broker.inversions()).toEqual([])
   expect(broker.log).toHaveLength(60)
+})
+
+test('a drain that takes longer to connect than its lease lasts drains all the same', async () => {
+  const proxy = await slowToConnect(database.relayUrl, 700)
+  await countAll(1)
+  // It connects twice with the lease in hand.
+  const drain = await startDrain({ leaseMs: 1500, marginMs: 300 }, proxy.url)
+  await emptied()
+  expect(broker.inversions()).toEqual([])
+  await drain.stop()
+  await proxy.close()
 })
 
 test('a stop publishes no more, and deletes what was acknowledged', async () => {

@@ -169,6 +169,8 @@ class DrainProcess {
   }
 
   async #drain(reader: Connection, writer: Connection): Promise<void> {
+    // To connect may have taken as long as it lasts: then the session would end before its first send, and the next one too.
+    if (!(await this.#lease.renew())) return
     const session = this.#createSession(reader, writer)
     if (this.#stopping) return
     this.#session = session
