@@ -40,7 +40,10 @@ export async function ensureTopics(options: {
   }
 }
 
-/** Deletes the topics of a namespace that exist, with all that is in them: for systems that live for one run. */
+/**
+ * Deletes the topics of a namespace that exist, with all that is in them: for systems that live for one run. That another one deletes
+ * them meanwhile, or has just done so and the broker has not heard of it yet, is no error.
+ */
 export async function deleteTopics(options: {
   brokers: readonly string[]
   namespace: string
@@ -49,10 +52,18 @@ export async function deleteTopics(options: {
   const admin = createKafkaClient({ ...options, clientId: 'delete-topics' }).admin()
   await admin.connect()
   try {
-    const existing = new Set(await admin.listTopics())
     const names = options.topics.map(({ name }) => `${options.namespace}.${name}`)
-    const doomed = names.filter((name) => existing.has(name))
-    if (doomed.length > 0) await admin.deleteTopics({ topics: doomed })
+    const findDoomed = async (): Promise<string[]> => {
+      const existing = new Set(await admin.listTopics())
+      return names.filter((name) => existing.has(name))
+    }
+    const doomed = await findDoomed()
+    if (doomed.length === 0) return
+    try {
+      await admin.deleteTopics({ topics: doomed })
+    } catch (error) {
+      if ((await findDoomed()).length > 0) throw error
+    }
   } finally {
     await admin.disconnect()
   }

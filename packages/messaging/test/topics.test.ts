@@ -1,4 +1,4 @@
-import { stack, uniqueNamespace } from '@edp/testkit'
+import { stack, uniqueNamespace, waitFor } from '@edp/testkit'
 import { Kafka, logLevel } from 'kafkajs'
 import { expect, test } from 'vitest'
 import { deleteTopics, ensureTopics } from '../src/index.ts'
@@ -16,9 +16,13 @@ test('topics are made once, with their partitions, and deleted with their namesp
   await ensureTopics({ brokers, namespace, topics })
   await ensureTopics({ brokers, namespace: other, topics: topics.slice(0, 1) })
   expect(await partitionsOf(namespace)).toEqual({ 'first.events': 2, 'second.events': 3 })
-  await deleteTopics({ brokers, namespace, topics })
-  await deleteTopics({ brokers, namespace, topics })
-  await expect.poll(() => partitionsOf(namespace)).toEqual({})
+  const deleteAll = () => deleteTopics({ brokers, namespace, topics })
+  await Promise.all([deleteAll(), deleteAll()])
+  await deleteAll()
+  await waitFor(() => partitionsOf(namespace), {
+    message: 'the topics are gone',
+    until: (found) => Object.keys(found).length === 0,
+  })
   expect(await partitionsOf(other)).toEqual({ 'first.events': 2 })
   await deleteTopics({ brokers, namespace: other, topics })
 })
