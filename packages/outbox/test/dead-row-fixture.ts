@@ -36,7 +36,12 @@ export function refuse(
 export const isMessage = (key: string, sequence: number) => (row: OutboxRow) =>
   row.key === key && sequenceOf(row) === sequence
 
-/** A drain that looks at its lease all the time, so that it notices soon what another process put back. */
+const lookEveryMs = 200
+
+/**
+ * A drain that looks at its lease all the time, so that it notices soon what another process put back. A short lease would make it do
+ * that too, and would run out while the machine is busy.
+ */
 export function drainOf(options: {
   database: TestDatabase
   publisher: RecordingPublisher
@@ -44,7 +49,7 @@ export function drainOf(options: {
   bounds?: Partial<DrainBounds>
 }): Drain {
   const { database, publisher, policy = 'halt', bounds } = options
-  return createDrain({
+  const drain = createDrain({
     database: 'test',
     url: database.relayUrl,
     transport: 'kafka',
@@ -57,11 +62,15 @@ export function drainOf(options: {
       databaseBackoff: { baseMs: 5, capMs: 50 },
       standbyPollMs: 20,
       scanIntervalMs: 50,
-      leaseMs: 600,
-      marginMs: 100,
       ...bounds,
     },
   })
+  const looking = setInterval(() => drain.look(), lookEveryMs)
+  const stop = async (): Promise<void> => {
+    clearInterval(looking)
+    await drain.stop()
+  }
+  return { ...drain, stop }
 }
 
 /** Another process than that of the drain, as the relay's role. */

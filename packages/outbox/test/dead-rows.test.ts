@@ -187,10 +187,19 @@ test('put back twice it is put back once, and refused again it is dead again', a
   await startDrain()
   await countTimes('hot', 3)
   const id = await oneDeadId()
+  await emptied()
+  // Not refused again before both have been answered: then it would be dead a second time, and may be put back a second time.
+  const answered = Promise.withResolvers<void>()
+  const refuseAgain = broker.handle
+  broker.handle = async (rows) => {
+    await answered.promise
+    return refuseAgain(rows)
+  }
   const both = await Promise.all([
     settle(operator, id, 'put back'),
     settle(operator, id, 'put back').catch(() => undefined),
   ])
+  answered.resolve()
   expect(both.filter((followers) => followers !== undefined)).toHaveLength(1)
   await waitFor(() => facts(messageDeadLetteredV1.type).length === 2, { message: 'another letter' })
   await emptied()

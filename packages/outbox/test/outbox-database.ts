@@ -43,7 +43,15 @@ export async function outboxDatabase(): Promise<TestDatabase> {
 }
 
 export function openService(database: TestDatabase): Database {
-  return openDatabase({ url: database.serviceUrl, applicationName: 'test-writer', poolMax: 20 })
+  return openDatabase({
+    url: database.serviceUrl,
+    applicationName: 'test-writer',
+    poolMax: 20,
+    // One that commits late stays open while others write as much as they have to, however busy the machine is.
+    lockTimeoutMs: 20_000,
+    statementTimeoutMs: 30_000,
+    transactionTimeoutMs: 60_000,
+  })
 }
 
 /** Counts up a key and sends that, as a use case would: the aggregate's row is locked before `enqueue`. */
