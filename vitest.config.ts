@@ -8,13 +8,16 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     passWithNoTests: true,
+    // Ends a wait in vain only: one that is not ends when what it waits for is there.
+    expect: { poll: { timeout: 10_000 } },
     projects: [
       {
         extends: true,
         test: {
           name: 'unit',
           include: ['{packages,apps,infra}/*/src/**/*.test.ts', 'apps/*/explore/**/*.test.ts'],
-          testTimeout: 10_000,
+          // They wait for nothing but a processor, which a busy machine gives them a tenth of.
+          testTimeout: 30_000,
         },
       },
       {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import {
   defineSaga,
   type Exploration,
@@ -11,6 +11,9 @@ import {
   plantedBugs,
   remotePivotExample,
 } from '../index.ts'
+
+// Seconds of work each, and the machine may be busy.
+vi.setConfig({ testTimeout: 120_000 })
 
 const set: NetworkKind = { model: 'set' }
 
