@@ -14,12 +14,14 @@ class FakeBroker {
   readonly channel = new EventEmitter()
   waiting = 0
   answers = true
+  /** Confirms no end of anything. */
+  isSilent = false
   #onMessage: OnMessage = () => undefined
   #tag = 0
 
   connect = async (): Promise<ChannelModel> => {
     const close = async (): Promise<void> => {
-      this.told.push('close connection')
+      await this.#confirm('close connection')
       this.model.emit('close')
     }
     const createChannel = async () => this.#channel()
@@ -37,6 +39,11 @@ class FakeBroker {
     this.#onMessage(null)
   }
 
+  async #confirm(what: string): Promise<void> {
+    this.told.push(what)
+    if (this.isSilent) await Promise.withResolvers<never>().promise
+  }
+
   #channel(): Channel {
     return Object.assign(this.channel, {
       prefetch: async (count: number, global: boolean) => {
@@ -46,7 +53,7 @@ class FakeBroker {
         this.told.push(`consume ${queue}`)
         this.#onMessage = onMessage
       },
-      cancel: async () => this.told.push('cancel'),
+      cancel: () => this.#confirm('cancel'),
       ack: ({ fields }: ConsumeMessage, allUpTo: boolean) => {
         this.told.push(`ack ${allUpTo ? 'up to ' : ''}${fields.deliveryTag}`)
       },
@@ -58,7 +65,7 @@ class FakeBroker {
           ? Promise.resolve({ messageCount: this.waiting })
           : Promise.withResolvers<never>().promise,
       close: async () => {
-        this.told.push('close channel')
+        await this.#confirm('close channel')
         this.channel.emit('close')
       },
     }) as unknown as Channel
@@ -72,7 +79,9 @@ let lane: { busy: boolean; stop: () => Promise<void> }
 let ended: Promise<unknown>
 
 beforeEach(async () => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+  vi.useFakeTimers({
+    toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout', 'performance'],
+  })
   broker = new FakeBroker()
   taken = []
   lane = { busy: false, stop: async () => undefined }
@@ -147,6 +156,25 @@ test('a stop cancels, ends what runs, acknowledges it, and only then closes the 
     'cancel',
     'nack up to 1',
     'ack up to 3',
+    'close channel',
+    'close connection',
+  ])
+})
+
+test('a stop waits for a broker that confirms nothing once, and for two seconds', async () => {
+  await deliverAll([1])
+  lane.stop = async () => taken[0]?.settle(1)
+  broker.isSilent = true
+  let isOver = false
+  const stopped = session.stop().then(() => (isOver = true))
+  await vi.advanceTimersByTimeAsync(1999)
+  expect(isOver).toBe(false)
+  await vi.advanceTimersByTimeAsync(1)
+  expect(isOver).toBe(true)
+  await stopped
+  expect(broker.told.slice(2)).toEqual([
+    'cancel',
+    'ack up to 1',
     'close channel',
     'close connection',
   ])

@@ -135,7 +135,8 @@ test('a broker that takes connections and says nothing does not hold up a stop',
   const member = await startConsumer({ url })
   const startedAt = performance.now()
   await member.component.stop()
-  expect(performance.now() - startedAt).toBeLessThan(2000)
+  // Not for the 10 s after which the client gives a connection up.
+  expect(performance.now() - startedAt).toBeLessThan(8000)
 })
 
 test('a connection that fell silent while it consumed does not hold up a stop for long', async () => {
@@ -146,5 +147,6 @@ test('a connection that fell silent while it consumed does not hold up a stop fo
   proxy.freeze()
   const startedAt = performance.now()
   await member.component.stop()
-  expect(performance.now() - startedAt).toBeLessThan(3500)
+  // The 2 s for which a session waits (its own test says for how long exactly), and not the 20 s after which the client gives it up.
+  expect(performance.now() - startedAt).toBeLessThan(12_000)
 })
