@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
+import { z } from 'zod'
 
 const packageFolder = join(import.meta.dirname, '..')
 const started: ChildProcess[] = []
@@ -39,6 +40,12 @@ async function running(env: Record<string, string> = {}): Promise<Running> {
   const service = run({ DATABASE_URL: 'postgres://a:b@127.0.0.1/x', ...env })
   await vi.waitFor(() => expect(service.output().stdout).toContain('"ready"'), { timeout: 30_000 })
   return service
+}
+
+/** When the process has logged a message, by its own clock. */
+function loggedAt(stdout: string, message: string): number {
+  const line = stdout.split('\n').find((one) => one.includes(`"msg":"${message}"`))
+  return Date.parse(z.object({ time: z.string() }).parse(JSON.parse(line ?? '')).time)
 }
 
 test('a bad environment is one message on stderr with every problem, and exit 1', async () => {
@@ -79,13 +86,24 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s stops in order and exits 0', async
 })
 
 test('a stop with SHUTDOWN_DELAY_MS first says that it is not ready, and still answers', async () => {
-  const service = await running({ SHUTDOWN_DELAY_MS: '5000' })
+  const delays = { SHUTDOWN_DELAY_MS: '60000', SHUTDOWN_TIMEOUT_MS: '70000' }
+  const service = await running(delays)
   const url = /listens at (http:[^"]+)/.exec(service.output().stdout)?.[1]
   service.child.kill('SIGTERM')
-  await vi.waitFor(async () => expect((await fetch(`${url}/health/ready`)).status).toBe(503))
+  await vi.waitFor(async () => expect((await fetch(`${url}/health/ready`)).status).toBe(503), {
+    timeout: 30_000,
+  })
   expect((await fetch(`${url}/health/live`)).status).toBe(200)
   expect(service.output().stdout).not.toContain('last component stops')
+})
+
+test('after SHUTDOWN_DELAY_MS it stops in order and exits 0', async () => {
+  const service = await running({ SHUTDOWN_DELAY_MS: '300' })
+  service.child.kill('SIGTERM')
   expect(await service.exit).toBe(0)
+  const { stdout } = service.output()
+  const waitedMs = loggedAt(stdout, 'last component stops') - loggedAt(stdout, 'stopping')
+  expect(waitedMs).toBeGreaterThanOrEqual(299)
 })
 
 test('two signals at the same moment count as one', async () => {

@@ -37,16 +37,24 @@ function adminUrl(): string {
   return url
 }
 
-/** The same database behind a network whose round trip takes `delayMs`. */
-export async function farAway(
+/** The same database behind a proxy that counts round trips: how often the client has spoken after an answer. */
+export async function countingTrips(
   url: string,
-  delayMs: number,
-): Promise<{ url: string; close(): Promise<unknown> }> {
+): Promise<{ url: string; roundTrips: () => number; close(): Promise<unknown> }> {
   const { hostname, port } = new URL(url)
+  let trips = 0
   const server = createServer((near) => {
     const far = connect(Number(port), hostname)
-    near.on('data', (chunk) => setTimeout(() => far.write(chunk), delayMs))
-    far.on('data', (chunk) => near.write(chunk))
+    let isAnswered = true
+    near.on('data', (chunk) => {
+      if (isAnswered) trips += 1
+      isAnswered = false
+      far.write(chunk)
+    })
+    far.on('data', (chunk) => {
+      isAnswered = true
+      near.write(chunk)
+    })
     near.on('close', () => far.destroy())
     near.on('error', () => far.destroy())
     far.on('close', () => near.destroy())
@@ -58,5 +66,9 @@ export async function farAway(
   const proxied = new URL(url)
   proxied.hostname = '127.0.0.1'
   proxied.port = String(address.port)
-  return { url: proxied.href, close: () => new Promise((resolve) => server.close(resolve)) }
+  return {
+    url: proxied.href,
+    roundTrips: () => trips,
+    close: () => new Promise((resolve) => server.close(resolve)),
+  }
 }
