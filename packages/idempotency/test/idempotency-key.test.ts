@@ -4,17 +4,23 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { claimKeys, type KeyRequest, readKeys } from '../src/index.ts'
 import { schemaSql } from './fixtures/schema.ts'
 
+// Nothing here but one test is about who waits too long, and the machine may be busy.
+const patient = { lockTimeoutMs: 20_000, statementTimeoutMs: 30_000, transactionTimeoutMs: 30_000 }
 let db: TestDatabase
 let database: Database
+let impatient: Database
 
 beforeAll(async () => {
   db = await templateDatabase({ role: 'keeper_service', migrations: { sql: schemaSql } })
-  database = openDatabase({ url: db.serviceUrl, applicationName: 'keys-test', lockTimeoutMs: 300 })
+  const [url, applicationName] = [db.serviceUrl, 'keys-test']
+  database = openDatabase({ url, applicationName, ...patient })
+  impatient = openDatabase({ url, applicationName, ...patient, lockTimeoutMs: 100 })
 })
 beforeEach(async () => {
   await db.query('truncate idempotency_key')
 })
 afterAll(async () => {
+  await impatient.end()
   await database.end()
   await db.drop()
 })
@@ -30,8 +36,8 @@ function request(key: string, change: Partial<KeyRequest> = {}): KeyRequest {
   }
 }
 
-function claim(requests: readonly KeyRequest[]): Promise<boolean[]> {
-  return database.transaction((tx) => claimKeys(tx, requests))
+function claim(requests: readonly KeyRequest[], by = database): Promise<boolean[]> {
+  return by.transaction((tx) => claimKeys(tx, requests))
 }
 
 test('the first request of a key acts; the others are replays, within a group and later', async () => {
@@ -76,8 +82,11 @@ test('a parallel copy waits for the first and is its replay', async () => {
   const { claimed, end, holder } = hold('a')
   await claimed
   const copy = claim([request('a')])
+  // In this database: other tests wait for locks of the same server.
   await waitFor(
-    () => db.query("select 1 from pg_locks where not granted and locktype = 'transactionid'"),
+    () =>
+      db.query(`select from pg_locks l join pg_stat_activity a using (pid)
+        where not l.granted and a.datname = current_database()`),
     { until: (rows) => rows.length > 0, message: 'the copy waits' },
   )
   end()
@@ -88,7 +97,7 @@ test('a parallel copy waits for the first and is its replay', async () => {
 test('a copy that waits too long gets 55P03, for a 409', async () => {
   const { claimed, end, holder } = hold('a')
   await claimed
-  const error: unknown = await claim([request('a')]).catch((reason: unknown) => reason)
+  const error: unknown = await claim([request('a')], impatient).catch((reason: unknown) => reason)
   expect(sqlState(error)).toBe('55P03')
   end()
   await holder

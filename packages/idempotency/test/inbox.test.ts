@@ -17,7 +17,14 @@ let database: Database
 
 beforeAll(async () => {
   db = await templateDatabase({ role: 'keeper_service', migrations: { sql: schemaSql } })
-  database = openDatabase({ url: db.serviceUrl, applicationName: 'inbox-test' })
+  database = openDatabase({
+    url: db.serviceUrl,
+    applicationName: 'inbox-test',
+    // Nothing here is about who waits too long, and the machine may be busy.
+    lockTimeoutMs: 20_000,
+    statementTimeoutMs: 30_000,
+    transactionTimeoutMs: 30_000,
+  })
 })
 afterAll(async () => {
   await database.end()
@@ -132,7 +139,9 @@ describe('claiming messages', () => {
 
   async function untilWaiting(): Promise<void> {
     await waitFor(
-      () => db.query("select 1 from pg_locks where not granted and locktype = 'transactionid'"),
+      () =>
+        db.query(`select from pg_locks l join pg_stat_activity a using (pid)
+          where not l.granted and a.datname = current_database()`),
       { until: (rows) => rows.length > 0, message: 'the second claim waits' },
     )
   }

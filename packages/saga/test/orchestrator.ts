@@ -55,7 +55,15 @@ export function smallOrchestrator(local: () => LocalOutcome = () => ({ outcome: 
       role: 'saga_test',
       migrations: { sql: [...tables, outbox] },
     })
-    database = openDatabase({ url: postgres.url, applicationName: 'saga-test', poolMax: 6 })
+    database = openDatabase({
+      url: postgres.url,
+      applicationName: 'saga-test',
+      poolMax: 6,
+      // Nothing here is about who waits too long, and the machine may be busy.
+      lockTimeoutMs: 20_000,
+      statementTimeoutMs: 30_000,
+      transactionTimeoutMs: 30_000,
+    })
   })
 
   afterAll(async () => {

@@ -64,7 +64,15 @@ export function participant(): Participant {
       role: 'saga_test',
       migrations: { sql: [...(await tablesSql({ stepLedger })), effects] },
     })
-    database = openDatabase({ url: postgres.url, applicationName: 'saga-test', poolMax: 6 })
+    database = openDatabase({
+      url: postgres.url,
+      applicationName: 'saga-test',
+      poolMax: 6,
+      // Nothing here is about who waits too long, and the machine may be busy.
+      lockTimeoutMs: 20_000,
+      statementTimeoutMs: 30_000,
+      transactionTimeoutMs: 30_000,
+    })
   })
 
   afterAll(async () => {
