@@ -92,7 +92,11 @@ describe('a process', () => {
   test('marks only for a while', async () => {
     await killed()
     const { store, marks } = watchingStore()
-    const intake = await openReady({ store, runs: { heartbeatIntervalMs: 20, cautionMs: 500 } })
+    const intake = await openReady({ store, runs: { heartbeatIntervalMs: 20, cautionMs: 1000 } })
+    const messages = stream('a', 1)
+    await intake.take(...messages)
+    expect(marks).toEqual([[idsOf(messages)]])
+    // From here on it looks again.
     await intake.start()
     await waitFor(
       async () => {
@@ -101,7 +105,6 @@ describe('a process', () => {
       },
       { message: 'nothing is marked', until: (seen) => isDeepStrictEqual(seen.at(-1), []) },
     )
-    expect(marks).not.toEqual([[]])
   })
 
   test('takes back the mark of what it has handled', async () => {
