@@ -16,7 +16,14 @@ beforeAll(async () => {
   // So that a statement which leaves the order to the planner does not get the right one by chance.
   const [row] = await postgres.query('select current_database() as name')
   await postgres.query(`alter database "${String(row?.['name'])}" set enable_nestloop = off`)
-  database = openDatabase({ url: postgres.serviceUrl, applicationName: 'locks-test' })
+  database = openDatabase({
+    url: postgres.serviceUrl,
+    applicationName: 'locks-test',
+    // Whoever waits for a lock on a busy machine is in no deadlock: that Postgres finds by itself, after a second.
+    lockTimeoutMs: 30_000,
+    statementTimeoutMs: 30_000,
+    transactionTimeoutMs: 30_000,
+  })
 })
 afterAll(async () => {
   await database.end()

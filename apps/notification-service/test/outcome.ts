@@ -1,5 +1,5 @@
 import { waitFor } from '@edp/testkit'
-import { newOrderId, type World } from './world.ts'
+import { newOrderId, type Row, type World } from './world.ts'
 
 /** Ids of new orders. */
 export const orders = (count: number): string[] => Array.from({ length: count }, newOrderId)
@@ -10,21 +10,29 @@ export async function untilAllSent(
   orderIds: readonly string[],
   timeoutMs = 30_000,
 ): Promise<void> {
-  await waitFor(
-    () =>
-      world.db.query(
-        `select status, attempts, error_code from notifications
-         where order_id = any($1) and kind = 'confirmation'`,
-        [orderIds],
-      ),
-    {
-      message: 'every confirmation is sent',
-      timeoutMs,
-      intervalMs: 100,
-      until: (rows) =>
-        rows.length === orderIds.length && rows.every(({ status }) => status === 'sent'),
-    },
+  await waitFor(() => confirmationsOf(world, orderIds), {
+    message: 'every confirmation is sent',
+    timeoutMs,
+    intervalMs: 100,
+    until: (rows) => areSent(rows, orderIds),
+  })
+}
+
+/** Whether the confirmation of each order is sent. */
+export async function areAllSent(world: World, orderIds: readonly string[]): Promise<boolean> {
+  return areSent(await confirmationsOf(world, orderIds), orderIds)
+}
+
+function confirmationsOf(world: World, orderIds: readonly string[]): Promise<Row[]> {
+  return world.db.query(
+    `select status, attempts, error_code from notifications
+     where order_id = any($1) and kind = 'confirmation'`,
+    [orderIds],
   )
+}
+
+function areSent(rows: readonly Row[], orderIds: readonly string[]): boolean {
+  return rows.length === orderIds.length && rows.every(({ status }) => status === 'sent')
 }
 
 /** How many e-mails each order has got, without those that got one. */

@@ -1,7 +1,7 @@
 import { type AppProcess, startApp, waitFor } from '@edp/testkit'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { harm, unharmed } from './outcome.ts'
-import { confirmed, createWorld, newOrderId, openBrokers, type World } from './world.ts'
+import { confirmed, createWorld, newOrderId, openBrokers, type Row, type World } from './world.ts'
 
 let world: World
 let closeBrokers: () => Promise<void>
@@ -29,6 +29,9 @@ async function startPausing(point: string): Promise<AppProcess> {
   return paused
 }
 
+/** When its job was last seen in Redis is not the business of who sends it. */
+const sameAs = (row: Row): Row => ({ ...row, queued_at: expect.any(Date) })
+
 /** Waits until a process has come to an end with a confirmation. */
 async function untilEnded({ url: at }: AppProcess, outcome: string): Promise<void> {
   const sample = `edp_job_seconds_count{queue="notifications",job="send-confirmation",outcome="${outcome}"} 1`
@@ -47,12 +50,12 @@ test("a process that is stopped for longer than its lease between the provider's
     until: (mails) => mails.length === 1,
   })
   stopped.child.kill('SIGSTOP')
-  await world.startWork({ LEASE_MS: leaseMs })
+  await world.startWork()
   const row = await world.untilRow(orderId, 'confirmation', 'sent')
   expect(await world.mails(orderId)).toHaveLength(2)
   stopped.child.kill('SIGCONT')
   await untilEnded(stopped, 'sent')
-  expect(await world.row(orderId, 'confirmation')).toEqual(row)
+  expect(await world.row(orderId, 'confirmation')).toEqual(sameAs(row))
   expect((await world.mails(orderId)).map(({ notificationId }) => notificationId)).toEqual([
     row['id'],
     row['id'],
@@ -69,11 +72,11 @@ test('a process that is stopped for longer than its lease before it sends finds 
     until: (row) => typeof row?.['lease_owner'] === 'string',
   })
   stopped.child.kill('SIGSTOP')
-  await world.startWork({ LEASE_MS: leaseMs })
+  await world.startWork()
   const row = await world.untilRow(orderId, 'confirmation', 'sent')
   stopped.child.kill('SIGCONT')
   await untilEnded(stopped, 'nothing-to-do')
   expect(await world.mails(orderId)).toHaveLength(1)
-  expect(await world.row(orderId, 'confirmation')).toEqual(row)
+  expect(await world.row(orderId, 'confirmation')).toEqual(sameAs(row))
   expect(await harm(world, [orderId])).toEqual(unharmed)
 })

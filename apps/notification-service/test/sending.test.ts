@@ -42,7 +42,8 @@ describe('an order', () => {
         notificationId: id,
       },
     ])
-    expect(work.problems()).toEqual([])
+    // On a busy machine a look at Redis may have just been too slow, and the next one says that all is well.
+    await waitFor(work.problems, { message: 'it is well', until: (all) => all.length === 0 })
   })
 
   test('that is cancelled is told, and its review request is taken out of Redis', async () => {
@@ -109,15 +110,17 @@ describe('jobs', () => {
   test("keep to the provider's rate", async () => {
     const work = await world.startWork({ MAILS_PER_SECOND_MAX: '5' })
     const orders = Array.from({ length: 15 }, newOrderId)
+    const startedAt = performance.now()
     await work.deliver(...orders.map((id) => confirmed(id)))
     for (const id of orders) await world.untilRow(id, 'confirmation', 'sent')
+    // Fifteen at five a second are three windows, of which the last begins two seconds after the first one has. Not between the first and
+    // the last e-mail: those of the first window may be the slow ones.
+    expect(performance.now() - startedAt).toBeGreaterThan(1900)
     const rows = await world.db.query(
       `select extract(epoch from max(sent_at) - min(sent_at))::float8 as seconds
        from notifications where order_id = any($1)`,
       [orders],
     )
-    // Fifteen at five a second are three windows, of which the first and the last may be short.
-    expect(rows[0]?.['seconds']).toBeGreaterThan(1)
     expect(rows[0]?.['seconds']).toBeLessThan(10)
   })
 })
@@ -126,13 +129,19 @@ describe('the digest', () => {
   test('is sent by its scheduler at every interval, once for each, with what was sent', async () => {
     const work = await world.startWork({ DIGEST_INTERVAL_MS: '2000', DIGEST_OFFSET_MS: '1' })
     const other = await world.startWork({ DIGEST_INTERVAL_MS: '2000', DIGEST_OFFSET_MS: '1' })
-    await work.deliver(confirmed(orderId))
     const digests = await waitFor(
-      async () =>
-        await world.db.query(
+      async () => {
+        // Again and again: a process that stood still for an interval has missed the digest of that one.
+        await work.deliver(confirmed(newOrderId()))
+        return await world.db.query(
           `select id, content, status, due_at from notifications where kind = 'digest' and status = 'sent' order by due_at`,
-        ),
-      { message: 'three digests', until: (rows) => rows.length >= 3 },
+        )
+      },
+      {
+        message: 'three digests, with what was sent',
+        until: (rows) => rows.length >= 3 && JSON.stringify(rows).includes('"kind":"confirmation"'),
+        intervalMs: 200,
+      },
     )
     const dues = digests.map((row) => Number(row['due_at']))
     expect(new Set(dues).size).toBe(dues.length)
@@ -141,7 +150,6 @@ describe('the digest', () => {
     for (const { id } of digests) {
       expect(mails.filter(({ notificationId }) => notificationId === id)).toHaveLength(1)
     }
-    expect(JSON.stringify(digests)).toContain('"kind":"confirmation"')
     await other.stop()
   })
 })

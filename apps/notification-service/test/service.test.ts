@@ -1,7 +1,16 @@
+import { join } from 'node:path'
 import type { ComposedMessage } from '@edp/event-schemas'
 import { createKafkaPublisher } from '@edp/messaging'
 import { createLogger, declaredStatements } from '@edp/runtime'
-import { type AppProcess, explainPlans, spawnApp, stack, startApp, waitFor } from '@edp/testkit'
+import {
+  type AppProcess,
+  explainPlans,
+  spawnApp,
+  stack,
+  startApp,
+  templateDatabase,
+  waitFor,
+} from '@edp/testkit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { cancelled, confirmed, createWorld, newOrderId, openBrokers, type World } from './world.ts'
 
@@ -64,11 +73,8 @@ describe('the service as a process', () => {
     const orderId = newOrderId()
     await publish(confirmed(orderId, `refused-${orderId}`))
     await world.untilRow(orderId, 'confirmation', 'dead')
-    const page = await waitFor(async () => (await fetch(`${service.url}/metrics`)).text(), {
-      message: 'the failed job is counted',
-      until: (text) => text.includes('edp_queue_jobs{queue="notifications",state="failed"} 1'),
-    })
-    for (const sample of [
+    const samples = [
+      'edp_queue_jobs{queue="notifications",state="failed"} 1',
       'edp_queue_jobs{queue="notifications",state="waiting"} 0',
       'edp_queue_jobs{queue="notifications",state="active"} 0',
       'edp_jobs_total{queue="notifications",event="failed"} 1',
@@ -76,12 +82,24 @@ describe('the service as a process', () => {
       'edp_queue_jobs_stalled_recently{queue="notifications"} 0',
       'edp_notification_due_lag_seconds 0',
       'edp_job_seconds_count{queue="notifications",job="send-confirmation",outcome="failed"} 1',
-    ]) {
-      expect(page).toContain(`${sample}\n`)
-    }
-    expect(page).toMatch(/^edp_jobs_total\{queue="notifications",event="completed"\} [1-9]/m)
-    expect(page).toMatch(/^edp_queue_jobs\{queue="notifications",state="delayed"\} [1-9]/m)
-    expect(page).toMatch(/^edp_consumer_lag_messages\{.*consumer="notification-service\.kafka"/m)
+    ]
+    const others = [
+      /^edp_jobs_total\{queue="notifications",event="completed"\} [1-9]/m,
+      /^edp_queue_jobs\{queue="notifications",state="delayed"\} [1-9]/m,
+      /^edp_consumer_lag_messages\{.*consumer="notification-service\.kafka"/m,
+    ]
+    // Jobs, events and rows are counted each at its own time.
+    const missing = await waitFor(
+      async () => {
+        const page = await (await fetch(`${service.url}/metrics`)).text()
+        return [
+          ...samples.filter((sample) => !page.includes(`${sample}\n`)),
+          ...others.filter((sample) => !sample.test(page)),
+        ]
+      },
+      { message: 'nothing is missing on the page', until: ({ length }) => length === 0 },
+    )
+    expect(missing).toEqual([])
   })
 
   test('finishes what is under way when it is stopped, and exits with 0', async () => {
@@ -89,7 +107,9 @@ describe('the service as a process', () => {
     await publish(confirmed(orderId, `slow-${orderId}`))
     await waitFor(() => world.row(orderId, 'confirmation'), {
       message: 'it is being sent',
-      until: (row) => row?.['lease_owner'] !== null && row !== undefined,
+      // Or was: a look may come late on a busy machine.
+      until: (row) =>
+        row !== undefined && (row['lease_owner'] !== null || row['status'] === 'sent'),
     })
     expect(await service.end('SIGTERM')).toBe(0)
     expect(await world.row(orderId, 'confirmation')).toMatchObject({ status: 'sent', attempts: 0 })
@@ -123,9 +143,18 @@ test('every statement finds its rows by an index, also while the tables are empt
   expect(own.length).toBeGreaterThan(10)
   const byKey = own.filter(({ name }) => !(name in walks))
   expect(await explainPlans(world.db.url, byKey)).toEqual([])
-  for (const { name, sql } of own.filter((one) => one.name in walks)) {
-    const plan = await world.db.query(`explain (generic_plan) ${sql}`)
-    const text = plan.map((row) => String(row['QUERY PLAN'])).join('\n')
-    expect(text, name).toContain(walks[name])
+  // Of tables that were never written, so that autovacuum has counted nothing.
+  const empty = await templateDatabase({
+    role: 'notification_service',
+    migrations: join(import.meta.dirname, '../migrations'),
+  })
+  try {
+    for (const { name, sql } of own.filter((one) => one.name in walks)) {
+      const plan = await empty.query(`explain (generic_plan) ${sql}`)
+      const text = plan.map((row) => String(row['QUERY PLAN'])).join('\n')
+      expect(text, name).toContain(walks[name])
+    }
+  } finally {
+    await empty.drop()
   }
 })
