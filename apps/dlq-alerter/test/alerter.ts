@@ -46,7 +46,14 @@ export async function openAlerter(options: { redrives?: boolean } = {}): Promise
   const databases: Database[] = []
   const logger = createLogger('alerter-test', process.env['LOG_LEVEL'] ?? 'silent')
   const connect = (): Database => {
-    const opened = openDatabase({ url: postgres.serviceUrl, applicationName: 'alerter-test' })
+    const opened = openDatabase({
+      url: postgres.serviceUrl,
+      applicationName: 'alerter-test',
+      // Whoever waits for a lock on a busy machine is in no deadlock: that Postgres finds by itself, after a second.
+      lockTimeoutMs: 30_000,
+      statementTimeoutMs: 30_000,
+      transactionTimeoutMs: 30_000,
+    })
     databases.push(opened)
     return opened
   }

@@ -233,11 +233,8 @@ test('letters that nobody takes back are refused, with the command that puts the
   const none = { consumer: 'payment-service.kafka' }
   const empty = await alerter.request('POST', '/redrives', { selection: none, ...who })
   expect(empty.body.type).toBe('urn:problem:nothing-open')
-  expect(await alerter.postgres.query('select * from redrive_letters')).toEqual(
-    await alerter.postgres.query(
-      'select rl.* from redrive_letters rl join redrives r using (redrive_id)',
-    ),
-  )
+  const withoutRedrive = `select rl.* from redrive_letters rl left join redrives r using (redrive_id) where r.redrive_id is null`
+  expect(await alerter.postgres.query(withoutRedrive)).toEqual([])
 })
 
 test('what RabbitMQ dead-lettered goes back with the message itself, without what the broker said', async () => {

@@ -52,7 +52,8 @@ test('a figure above its bound for long enough is told, and when it is below it 
   const page = await metricsPage(age(61))
   await world.start({ METRICS_URLS: page.urls })
   await world.untilTold('firing outbox-age')
-  expect(world.receiver.received.at(-1)?.summary).toBe(
+  const told = world.receiver.received.find(({ what }) => what === 'firing outbox-age')
+  expect(told?.summary).toBe(
     'The oldest row in the outbox of orders for kafka has waited for 61 s (bound 60 s)',
   )
   page.show(age(59))
@@ -120,8 +121,9 @@ test('a page that hangs does not hold up the others, nor the letters', async () 
   expect(watch.readings().map(({ kind }) => kind)).toEqual(['unread', 'unread'])
   await watch.loop.start()
   const readings = await waitFor(() => watch.readings(), {
-    message: 'both have been tried',
-    until: (all) => all.every(({ kind }) => kind !== 'unread'),
+    message: 'one is read, the other is not',
+    // On a busy machine the one that answers may time out too, at first.
+    until: (all) => all.map(({ kind }) => kind).join() === 'unreadable,read',
   })
   expect(readings).toEqual([
     { source: 'hangs', kind: 'unreadable', error: 'timed out' },
@@ -232,5 +234,5 @@ test('RabbitMQ that refuses the password is not an empty broker', async () => {
     amqpUrl: amqpUrl.href,
     namespace: 'edp',
   })
-  await expect(source.read(AbortSignal.timeout(3000))).rejects.toThrow('HTTP 401')
+  await expect(source.read(AbortSignal.timeout(30_000))).rejects.toThrow('HTTP 401')
 })

@@ -24,7 +24,8 @@ const message: Message = {
   endsAt: null,
 }
 const resolved: Message = { ...message, kind: 'resolved', endsAt: '2026-01-02T13:00:00.000Z' }
-const timeoutMs = 300
+// Longer than a busy machine takes to answer.
+const timeoutMs = 5000
 
 const closing: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -48,7 +49,7 @@ async function receiver(
   return `http://127.0.0.1:${address.port}/in`
 }
 
-const slackTo = (url: string) => slackChannel({ url, timeoutMs })
+const slackTo = (url: string, timeout = timeoutMs) => slackChannel({ url, timeoutMs: timeout })
 
 describe('a receiver that answers', () => {
   test.each([200, 202, 204])('%i has it', async (status) => {
@@ -117,7 +118,7 @@ test.each([
     (_: unknown, response: ServerResponse) => response.writeHead(500).flushHeaders(),
   ],
 ])('a receiver that %s is asked again', async (_, answer) => {
-  expect(await slackTo(await receiver(answer)).deliver(message)).toMatchObject({
+  expect(await slackTo(await receiver(answer), 300).deliver(message)).toMatchObject({
     kind: 'later',
     reason: 'timed out',
   })
