@@ -24,7 +24,13 @@ afterEach(async () => {
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => unknown
 
-async function gatewayThat(answer: Answer, path = ''): Promise<Gateway> {
+// Longer than a busy machine takes to connect and to answer.
+const patientMs = 5000
+
+async function gatewayThat(
+  answer: Answer,
+  { path = '', timeoutMs = patientMs } = {},
+): Promise<Gateway> {
   const server = createServer((incoming, response) => void answer(incoming, response)).listen(
     0,
     '127.0.0.1',
@@ -33,7 +39,7 @@ async function gatewayThat(answer: Answer, path = ''): Promise<Gateway> {
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
   const url = `http://127.0.0.1:${address.port}${path}`
-  const gateway = createGateway({ url, timeoutMs: 200, connectionsMax: 4 })
+  const gateway = createGateway({ url, timeoutMs, connectionsMax: 4 })
   closing.push(() => gateway.close())
   closing.push(async () => {
     server.closeAllConnections()
@@ -49,13 +55,16 @@ function reply(status: number, body: string, headers: Record<string, string> = {
 describe('a charge', () => {
   test('sends the terms under the key of the order, below the path of the gateway', async () => {
     let seen = {}
-    const gateway = await gatewayThat(async (incoming, response) => {
-      let body = ''
-      for await (const chunk of incoming) body += String(chunk)
-      const { method, url, headers } = incoming
-      seen = { method, url, key: headers['idempotency-key'], body: JSON.parse(body) }
-      reply(201, captured)(incoming, response)
-    }, '/v1/')
+    const gateway = await gatewayThat(
+      async (incoming, response) => {
+        let body = ''
+        for await (const chunk of incoming) body += String(chunk)
+        const { method, url, headers } = incoming
+        seen = { method, url, key: headers['idempotency-key'], body: JSON.parse(body) }
+        reply(201, captured)(incoming, response)
+      },
+      { path: '/v1/' },
+    )
     expect(await gateway.charge(payment)).toEqual({ kind: 'captured', chargeId: 'ch_1' })
     expect(seen).toEqual({
       method: 'POST',
@@ -101,7 +110,7 @@ describe('a charge', () => {
   })
 
   test('without an answer in time has an unknown outcome', async () => {
-    const gateway = await gatewayThat(() => undefined)
+    const gateway = await gatewayThat(() => undefined, { timeoutMs: 200 })
     expect(await gateway.charge(payment)).toMatchObject({ kind: 'unknown', reason: 'timeout' })
   })
 
@@ -119,7 +128,7 @@ describe('a charge', () => {
     await once(server, 'close')
     await once(connect(address.port, '127.0.0.1'), 'error')
     const url = `http://127.0.0.1:${address.port}`
-    const gateway = createGateway({ url, timeoutMs: 200, connectionsMax: 4 })
+    const gateway = createGateway({ url, timeoutMs: patientMs, connectionsMax: 4 })
     closing.push(() => gateway.close())
     expect(await gateway.charge(payment)).toEqual({ kind: 'unreachable', reason: 'ECONNREFUSED' })
   })

@@ -13,6 +13,7 @@ import {
   cancelling,
   capture,
   createWorld,
+  holdAnswers,
   newOrderId,
   refund,
   reserved,
@@ -123,9 +124,11 @@ describe('payment.capture', () => {
   })
 
   test('sent again under a new id while it is under way is answered once, and afterwards each time', async () => {
+    using answers = holdAnswers()
     await work.deliver(capture(orderId, 'tok_slow', 1))
     await work.deliver(capture(orderId, 'tok_slow', 2))
     expect(await world.sent(orderId)).toEqual([])
+    answers.letGo()
     await untilCount(captureReplied, 1)
     await work.deliver(capture(orderId, 'tok_slow', 3), capture(orderId, 'tok_slow', 4))
     const events = await untilCount(captureReplied, 3)
@@ -207,12 +210,11 @@ describe('payment.refund', () => {
   })
 
   test('while it is being charged gives the money back, and the capture is never told', async () => {
+    using answers = holdAnswers()
     await work.deliver(capture(orderId, 'tok_slow'))
-    await waitFor(async () => (await world.gateway('/metrics')).text(), {
-      message: 'the gateway has a charge in hand',
-      until: (metrics) => metrics.includes('edp_gateway_charges_running 1'),
-    })
+    await answers.firstCame
     await work.deliver(refund(orderId))
+    answers.letGo()
     const events = await untilCount(refundReplied, 1)
     expect(types(events)).toEqual(['payment.refunded.v1', refundReplied])
     expect(events[1]?.body).toMatchObject({ outcome: 'ok', result: { amountMinor } })

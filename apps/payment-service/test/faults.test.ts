@@ -17,7 +17,8 @@ let world: World
 const processes: AppProcess[] = []
 
 beforeAll(async () => {
-  world = await createWorld()
+  // A slow charge takes so long that two processes meet over it, on a busy machine too.
+  world = await createWorld(2000)
 })
 afterAll(() => world.close())
 afterEach(async () => {
@@ -112,7 +113,7 @@ test('a caller stopped between its check and its call cannot charge what another
   const orderId = newOrderId()
   await world.deliverOnly(reserved(orderId, 'tok_ok'))
   // It has claimed the payment, found it to be charged, and is just about to call.
-  const pauseMs = 1500
+  const pauseMs = 5000
   const stopped = await startService({
     FAULT_POINTS: `payment.before-call=pause:${pauseMs}@1`,
     CLAIM_LEASE_MS: '60000',
@@ -151,7 +152,7 @@ test('two processes that take the same payments at once charge each of them once
   }))
   const again = await gatewayCount('charge', 'captured-again')
   // Leases that end before the gateway answers: both have the same payments in hand all the time.
-  const hasty = { CLAIM_LEASE_MS: '1', DUE_POLL_INTERVAL_MS: '5' }
+  const hasty = { CLAIM_LEASE_MS: '1', DUE_POLL_INTERVAL_MS: '5', GATEWAY_TIMEOUT_MS: '10000' }
   await Promise.all([startService(hasty), startService(hasty)])
   await world.deliverOnly(...orders.map(({ orderId, token }) => reserved(orderId, token)))
   await waitFor(() => world.db.query('select 1 from payments where due_at is not null'), {
@@ -168,7 +169,8 @@ test('two processes that take the same payments at once charge each of them once
 })
 
 test('a gateway that is away uses no attempts, holds up no consumer, and is used again when it is back', async () => {
-  const work = await world.startWork({ CALL_ATTEMPTS_MAX: '2' })
+  // An answer that comes late would be an attempt.
+  const work = await world.startWork({ CALL_ATTEMPTS_MAX: '2', GATEWAY_TIMEOUT_MS: '10000' })
   const orders = Array.from({ length: 30 }, newOrderId)
   await world.sandbox.end('SIGKILL')
   await work.deliver(...orders.map((orderId) => reserved(orderId, 'tok_ok')))

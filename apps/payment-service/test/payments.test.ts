@@ -4,6 +4,7 @@ import {
   amountMinor,
   cancelling,
   createWorld,
+  holdAnswers,
   newOrderId,
   reserved,
   type Work,
@@ -130,9 +131,11 @@ describe('the undo of an order', () => {
   test('while it is being charged gives the money back, and the capture is never told', async () => {
     const orderId = newOrderId()
     const undo = cancelling(orderId)
+    using answers = holdAnswers()
     await work.deliver(reserved(orderId, 'tok_slow'))
-    await chargeRunning()
+    await answers.firstCame
     await work.deliver(undo)
+    answers.letGo()
     const events = await world.untilSent(orderId, 'payment.refunded.v1')
     expect(events).toMatchObject([
       { body: { orderId, amountMinor, currency: 'EUR' }, headers: { ce_causationid: undo.id } },
@@ -146,9 +149,12 @@ describe('the undo of an order', () => {
 
   test('after a charge that timed out gives back what was charged', async () => {
     const orderId = newOrderId()
+    using answers = holdAnswers()
     await work.deliver(reserved(orderId, 'tok_timeout_after_charge'))
+    await answers.firstCame
     await waitFor(() => world.charge(orderId), { message: 'charged' })
     await work.deliver(cancelling(orderId))
+    answers.letGo()
     const events = await world.untilSent(orderId, 'payment.refunded.v1')
     expect(events.map((event) => event.body)).toEqual([{ orderId, amountMinor, currency: 'EUR' }])
     expect(await world.charge(orderId)).toMatchObject({ status: 'refunded' })
@@ -186,22 +192,17 @@ describe('the undo of an order', () => {
 
   test('asked for twice while it is under way is answered once', async () => {
     const orderId = newOrderId()
+    using answers = holdAnswers()
     await work.deliver(reserved(orderId, 'tok_slow'))
-    await chargeRunning()
+    await answers.firstCame
     await work.deliver(cancelling(orderId), cancelling(orderId))
     await work.deliver(cancelling(orderId))
+    answers.letGo()
     await world.untilSent(orderId, 'payment.refunded.v1')
     await work.stop()
     expect(types(await world.sent(orderId))).toEqual(['payment.refunded.v1'])
   })
 })
-
-async function chargeRunning(): Promise<void> {
-  await waitFor(async () => (await world.gateway('/metrics')).text(), {
-    message: 'the gateway has a charge in hand',
-    until: (metrics) => metrics.includes('edp_gateway_charges_running 1'),
-  })
-}
 
 test('everything delivered twice, in one batch and again later, changes nothing', async () => {
   const paid = newOrderId()

@@ -27,6 +27,7 @@ import {
   createLifecycle,
   createLogger,
   type Database,
+  enableFaultPoints,
   openDatabase,
   readConfig,
 } from '@edp/runtime'
@@ -313,10 +314,29 @@ async function handleAll(
 ): Promise<void> {
   const over = (transport: 'kafka' | 'rabbitmq'): IncomingMessage[] =>
     messages.filter((one) => one.transport === transport).map(asIncoming)
+  // As a lane does: what cannot be handled now is handed in again.
+  const handle = (pipeline: Pipeline, batch: IncomingMessage[]) =>
+    waitFor(() => pipeline.handle(batch).then(() => true), { message: 'it is handled' })
   await Promise.all([
-    pipelines.kafka.handle(over('kafka')),
-    pipelines.rabbitmq.handle(over('rabbitmq')),
+    handle(pipelines.kafka, over('kafka')),
+    handle(pipelines.rabbitmq, over('rabbitmq')),
   ])
+}
+
+/** Keeps what the gateway answers from being written down: a call is under way for as long as a test needs. */
+export function holdAnswers(): Disposable & { readonly firstCame: Promise<void>; letGo(): void } {
+  const [first, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const call = (): Promise<void> => {
+    first.resolve()
+    return over.promise
+  }
+  const held = { action: { kind: 'call', call }, onlyAtPass: undefined, passes: 0 } as const
+  enableFaultPoints(new Map([['payment.after-call', { ...held }]]))
+  const letGo = (): void => {
+    enableFaultPoints(undefined)
+    over.resolve()
+  }
+  return { firstCame: first.promise, letGo, [Symbol.dispose]: letGo }
 }
 
 function asIncoming(composed: ComposedMessage): IncomingMessage {
