@@ -1,5 +1,4 @@
 import type { IncomingMessage, Pipeline } from '@edp/messaging'
-import { classify } from '@edp/runtime'
 import { type Random, seededRandom } from '@edp/testkit'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { confirmed, newOrderId, placed, refunded, release, reserve, type Wanted } from './given.ts'
@@ -97,22 +96,10 @@ async function deliver(random: Random, messages: readonly IncomingMessage[]): Pr
     .map(({ message }) => message)
   const work = async (pipeline: Pipeline): Promise<void> => {
     while (waiting.length > 0) {
-      await handle(pipeline, waiting.splice(0, 1 + random.below(40)))
+      await pipeline.handle(waiting.splice(0, 1 + random.below(40)))
     }
   }
   await Promise.all([work(inventory.process()), work(inventory.process())])
-}
-
-// As the consumer does: what concerns everything is tried again in place.
-async function handle(pipeline: Pipeline, batch: readonly IncomingMessage[]): Promise<void> {
-  for (;;) {
-    try {
-      await pipeline.handle(batch)
-      return
-    } catch (error) {
-      if (classify(error) !== 'transient-everything') throw error
-    }
-  }
 }
 
 /** Every SKU whose books do not balance. */
