@@ -25,7 +25,15 @@ let pipeline: Pipeline
 
 beforeAll(async () => {
   owner = await testDatabase()
-  database = openDatabase({ url: owner.serviceUrl, applicationName: 'test', poolMax: 8 })
+  database = openDatabase({
+    url: owner.serviceUrl,
+    applicationName: 'test',
+    poolMax: 8,
+    // Whoever waits for a lock on a busy machine is in no deadlock: that Postgres finds by itself, after a second.
+    lockTimeoutMs: 30_000,
+    statementTimeoutMs: 30_000,
+    transactionTimeoutMs: 30_000,
+  })
   afterAll(() => database.end())
   pipeline = newPipeline()
 })

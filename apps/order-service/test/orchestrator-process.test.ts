@@ -85,6 +85,8 @@ describe('two processes, with answers that are lost and that come twice', () => 
     }
     const orderIds = await Promise.all(Array.from({ length: 80 }, (_, n) => place(n)))
     await ended(orderIds)
+    // Before the services, so that they take what it has sent: the next process would die of it.
+    await participants.stop()
     for (const orderId of orderIds) {
       const [row] = await owner.query('select status from orders where order_id = $1', [orderId])
       const effects = participants.effectsOn(orderId)
@@ -97,7 +99,6 @@ describe('two processes, with answers that are lost and that come twice', () => 
       expect(service.faults).toEqual([])
       await service.stop()
     }
-    await participants.stop()
   })
 })
 
@@ -122,7 +123,7 @@ describe('a process that dies', () => {
     expect(doomed.child.signalCode).toBe('SIGKILL')
     expect(orderIds.length).toBeGreaterThan(0)
     await silenceTimers()
-    await startApp('order-service', environment())
+    const next = await startApp('order-service', environment())
     await ended(orderIds)
     for (const orderId of orderIds) {
       expect(participants.effectsOn(orderId)).toEqual(['reserve done', 'charge done'])
@@ -134,6 +135,8 @@ describe('a process that dies', () => {
     expect(confirmed).toHaveLength(orderIds.length)
     expect((await replayAll(database, orderSagas.registry)).problems).toEqual([])
     await participants.stop()
+    // In order, so that what it has handled does not come again: the next process would die of it.
+    await next.end('SIGTERM')
   })
 })
 

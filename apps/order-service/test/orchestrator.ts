@@ -39,7 +39,15 @@ export interface Orchestrator {
 /** One database, processes on it, and what can be seen of it. */
 export async function openOrchestration() {
   const owner = await testDatabase()
-  const database = openDatabase({ url: owner.serviceUrl, applicationName: 'test', poolMax: 8 })
+  const database = openDatabase({
+    url: owner.serviceUrl,
+    applicationName: 'test',
+    poolMax: 8,
+    // Whoever waits for a lock on a busy machine is in no deadlock: that Postgres finds by itself, after a second.
+    lockTimeoutMs: 30_000,
+    statementTimeoutMs: 30_000,
+    transactionTimeoutMs: 30_000,
+  })
   afterAll(() => database.end())
   return {
     owner,

@@ -187,17 +187,18 @@ describe('the same request sent again', () => {
   })
 
   test('fifty times at once, over two processes, makes one order and one answer', async () => {
-    const other = await runService(database)
+    // Whoever comes second waits for the first one, which takes its time on a busy machine.
+    const [one, other] = [await runPatiently(), await runPatiently()]
     const key = newKey()
     const all = Array.from({ length: 50 }, (_, index) =>
-      post(index % 2 === 0 ? url : other.url, cupAndPots, key),
+      post(index % 2 === 0 ? one.url : other.url, cupAndPots, key),
     )
     const responses = await Promise.all(all)
     expect(new Set(responses.map((response) => response.status))).toEqual(new Set([202]))
     const bodies = await Promise.all(responses.map((response) => response.text()))
     expect(new Set(bodies).size).toBe(1)
     expect(await rowCounts(database)).toEqual(oneOrder)
-    await other.stop()
+    for (const service of [one, other]) await service.stop()
   })
 })
 
@@ -241,12 +242,14 @@ describe('the key', () => {
   })
 
   test('that another transaction holds is waited for, and free when that is rolled back', async () => {
+    const patient = await runPatiently()
     const key = newKey()
     const holder = await holdKey(database, 'ada', key)
-    const response = post(url, cupAndPots, key)
+    const response = post(patient.url, cupAndPots, key)
     await holder.somebodyWaits()
     await holder.release()
     expect((await response).status).toBe(202)
+    await patient.stop()
   })
 
   test('that is not free within the lock time-out gets 409 with Retry-After, and others their orders', async () => {
@@ -265,6 +268,9 @@ describe('the key', () => {
     expect((await post(url, cupAndPots, key)).status).toBe(202)
   })
 })
+
+/** A service that waits for a lock for as long as its statements may take. */
+const runPatiently = () => runService(database, { LOCK_TIMEOUT_MS: '6000' })
 
 const tables = ['orders', 'order_lines', 'order_timeline', 'outbox', 'idempotency_key'] as const
 const nothing = {
