@@ -60,7 +60,8 @@ test('a stop gives the leases back, so that a successor begins at once', async (
   await waitFor(() => second.output.match(/has the lease/g)?.length, {
     message: 'the successor has both leases',
     until: (many) => many === 2,
-    timeoutMs: 2000,
+    // Less than is left of a lease of 60 s, which is renewed every 20 s.
+    timeoutMs: 20_000,
   })
 })
 
