@@ -50,9 +50,10 @@ it('express orders end while standard ones that came before them wait, and these
 
   // One after the other, until the standard ones have ended. Without classes the first one would end after all of them.
   const endedAtEachEnd: number[] = []
-  for (let ended = 0; ended < waitingOrders; ended = await countStandard()) {
+  for (let ended = 0; ended < waitingOrders; ) {
     await untilAllEnded(context, [await place('express')])
-    endedAtEachEnd.push(await countStandard())
+    ended = await countStandard()
+    endedAtEachEnd.push(ended)
   }
   expect(endedAtEachEnd[0]).toBeLessThan(waitingOrders / 2)
   // None of them waited for an express one: they ended while there was always one.

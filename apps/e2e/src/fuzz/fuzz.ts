@@ -20,6 +20,7 @@ export interface FuzzOptions {
 }
 
 const settleTimeoutMs = 120_000
+const wellTimeoutMs = 30_000
 const pollIntervalMs = 200
 const knownSku = 'fuzz-cup'
 /** For the fuzzing alone: the provider's own ledger is one of the books. */
@@ -136,13 +137,26 @@ async function endingProblems(system: System): Promise<string[]> {
   return [...health.flat(), ...(books.balanced ? [] : [formatBooks(books)])]
 }
 
+/** What is wrong with a process that is not well again in time: one that has just met a fault tries again in a moment. */
 async function healthProblem(app: AppProcess): Promise<string[]> {
-  if (!app.running) return [`${app.app} ended by itself\n${app.logTail()}`]
-  const response = await fetch(`${app.url}/health/ready`, { signal: AbortSignal.timeout(5000) })
-  const health = await response.text()
-  return response.ok && health.includes('"status":"ok"')
-    ? []
-    : [`${app.app} is not well: ${health}`]
+  const deadline = Date.now() + wellTimeoutMs
+  for (;;) {
+    if (!app.running) return [`${app.app} ended by itself\n${app.logTail()}`]
+    const { isWell, health } = await healthNow(app)
+    if (isWell) return []
+    if (Date.now() > deadline) return [`${app.app} is not well: ${health}`]
+    await sleep(pollIntervalMs)
+  }
+}
+
+async function healthNow({ url }: AppProcess): Promise<{ isWell: boolean; health: string }> {
+  try {
+    const response = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(5000) })
+    const health = await response.text()
+    return { isWell: response.ok && health.includes('"status":"ok"'), health }
+  } catch (error) {
+    return { isWell: false, health: String(error) }
+  }
 }
 
 function describeStatuses({ statuses }: HttpFuzzResult): string {
