@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import type { IncomingMessage, Pipeline } from '@edp/messaging'
 import { createHealth, createLogger, type Database, openDatabase } from '@edp/runtime'
 import { createHttpServer } from '@edp/runtime/http'
-import { templateDatabase, type TestDatabase } from '@edp/testkit'
+import { patient, templateDatabase, type TestDatabase } from '@edp/testkit'
 import { openReads } from '../src/db/reads.ts'
 import { addRoutes } from '../src/http.ts'
 import { createIngest } from '../src/ingest.ts'
@@ -49,10 +49,7 @@ export async function openAlerter(options: { redrives?: boolean } = {}): Promise
     const opened = openDatabase({
       url: postgres.serviceUrl,
       applicationName: 'alerter-test',
-      // Whoever waits for a lock on a busy machine is in no deadlock: that Postgres finds by itself, after a second.
-      lockTimeoutMs: 30_000,
-      statementTimeoutMs: 30_000,
-      transactionTimeoutMs: 30_000,
+      ...patient,
     })
     databases.push(opened)
     return opened

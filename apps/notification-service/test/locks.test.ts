@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { type Database, openDatabase, type Tx } from '@edp/runtime'
-import { templateDatabase, type TestDatabase } from '@edp/testkit'
+import { patient, templateDatabase, type TestDatabase } from '@edp/testkit'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { markRemoved, markSeen } from '../src/db/feed-rows.ts'
 import { lockNotifications } from '../src/db/notifications.ts'
@@ -19,10 +19,7 @@ beforeAll(async () => {
   database = openDatabase({
     url: postgres.serviceUrl,
     applicationName: 'locks-test',
-    // Whoever waits for a lock on a busy machine is in no deadlock: that Postgres finds by itself, after a second.
-    lockTimeoutMs: 30_000,
-    statementTimeoutMs: 30_000,
-    transactionTimeoutMs: 30_000,
+    ...patient,
   })
 })
 afterAll(async () => {

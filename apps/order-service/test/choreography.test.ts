@@ -2,7 +2,7 @@ import { paymentCapturedV1 } from '@edp/event-schemas'
 import { createPipeline, type Pipeline } from '@edp/messaging'
 import type { OutboxRow } from '@edp/outbox'
 import { createLogger, type Database, openDatabase } from '@edp/runtime'
-import { randomOf, seededRandom, type TestDatabase } from '@edp/testkit'
+import { patient, randomOf, seededRandom, type TestDatabase } from '@edp/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { placeOrderBody } from '../src/api.ts'
 import { cancelOrder } from '../src/cancel-order.ts'
@@ -29,10 +29,7 @@ beforeAll(async () => {
     url: owner.serviceUrl,
     applicationName: 'test',
     poolMax: 8,
-    // Whoever waits for a lock on a busy machine is in no deadlock: that Postgres finds by itself, after a second.
-    lockTimeoutMs: 30_000,
-    statementTimeoutMs: 30_000,
-    transactionTimeoutMs: 30_000,
+    ...patient,
   })
   afterAll(() => database.end())
   pipeline = newPipeline()

@@ -3,7 +3,7 @@ import { createPipeline, type Pipeline } from '@edp/messaging'
 import type { OutboxRow } from '@edp/outbox'
 import { createLogger, type Database, openDatabase } from '@edp/runtime'
 import { lockSagas, registerSaga, replayAll, saveSagas } from '@edp/saga/postgres'
-import type { TestDatabase } from '@edp/testkit'
+import { patient, type TestDatabase } from '@edp/testkit'
 import { afterAll, expect } from 'vitest'
 import { placeOrderBody } from '../src/api.ts'
 import { cancelOrder } from '../src/cancel-order.ts'
@@ -43,10 +43,7 @@ export async function openOrchestration() {
     url: owner.serviceUrl,
     applicationName: 'test',
     poolMax: 8,
-    // Whoever waits for a lock on a busy machine is in no deadlock: that Postgres finds by itself, after a second.
-    lockTimeoutMs: 30_000,
-    statementTimeoutMs: 30_000,
-    transactionTimeoutMs: 30_000,
+    ...patient,
   })
   afterAll(() => database.end())
   return {

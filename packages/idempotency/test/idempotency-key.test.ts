@@ -1,11 +1,9 @@
 import { type Database, openDatabase, sqlState } from '@edp/runtime'
-import { templateDatabase, type TestDatabase, waitFor } from '@edp/testkit'
+import { patient, templateDatabase, type TestDatabase, waitFor } from '@edp/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { claimKeys, type KeyRequest, readKeys } from '../src/index.ts'
 import { schemaSql } from './fixtures/schema.ts'
 
-// Nothing here but one test is about who waits too long, and the machine may be busy.
-const patient = { lockTimeoutMs: 20_000, statementTimeoutMs: 30_000, transactionTimeoutMs: 30_000 }
 let db: TestDatabase
 let database: Database
 let impatient: Database

@@ -5,7 +5,7 @@ import {
   type Database,
   openDatabase,
 } from '@edp/runtime'
-import { explainPlans, templateDatabase, type TestDatabase, waitFor } from '@edp/testkit'
+import { explainPlans, patient, templateDatabase, type TestDatabase, waitFor } from '@edp/testkit'
 import { declaredStatements } from '@edp/runtime'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { claim, createInboxUpkeep, isPartitionMissing } from '../src/index.ts'
@@ -20,10 +20,7 @@ beforeAll(async () => {
   database = openDatabase({
     url: db.serviceUrl,
     applicationName: 'inbox-test',
-    // Nothing here is about who waits too long, and the machine may be busy.
-    lockTimeoutMs: 20_000,
-    statementTimeoutMs: 30_000,
-    transactionTimeoutMs: 30_000,
+    ...patient,
   })
 })
 afterAll(async () => {

@@ -1,7 +1,7 @@
 import { defineContract, outgoing } from '@edp/event-schemas'
 import { enqueue, outbox, outboxDead, outboxLease } from '@edp/outbox'
 import { type Database, noRow, openDatabase, statement } from '@edp/runtime'
-import { tablesSql, templateDatabase, type TestDatabase } from '@edp/testkit'
+import { patient, tablesSql, templateDatabase, type TestDatabase } from '@edp/testkit'
 import { z } from 'zod'
 
 /** A message that knows its place in the order in which the transactions of its key committed. */
@@ -47,10 +47,7 @@ export function openService(database: TestDatabase): Database {
     url: database.serviceUrl,
     applicationName: 'test-writer',
     poolMax: 20,
-    // One that commits late stays open while others write as much as they have to, however busy the machine is.
-    lockTimeoutMs: 20_000,
-    statementTimeoutMs: 30_000,
-    transactionTimeoutMs: 60_000,
+    ...patient,
   })
 }
 

@@ -18,7 +18,7 @@ import {
   saveSagas,
   startSaga,
 } from '@edp/saga/postgres'
-import { tablesSql, templateDatabase, type TestDatabase } from '@edp/testkit'
+import { patient, tablesSql, templateDatabase, type TestDatabase } from '@edp/testkit'
 import { afterAll, beforeAll } from 'vitest'
 import { z } from 'zod'
 import { confirmed, trip, type Trip } from './trip.ts'
@@ -59,10 +59,7 @@ export function smallOrchestrator(local: () => LocalOutcome = () => ({ outcome: 
       url: postgres.url,
       applicationName: 'saga-test',
       poolMax: 6,
-      // Nothing here is about who waits too long, and the machine may be busy.
-      lockTimeoutMs: 20_000,
-      statementTimeoutMs: 30_000,
-      transactionTimeoutMs: 30_000,
+      ...patient,
     })
   })
 

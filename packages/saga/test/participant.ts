@@ -23,7 +23,7 @@ import {
   stepLedger,
   type UndoVerdict,
 } from '@edp/saga/participant'
-import { tablesSql, templateDatabase, type TestDatabase, waitFor } from '@edp/testkit'
+import { patient, tablesSql, templateDatabase, type TestDatabase, waitFor } from '@edp/testkit'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
 
 type Way = StepCommand['direction']
@@ -68,10 +68,7 @@ export function participant(): Participant {
       url: postgres.url,
       applicationName: 'saga-test',
       poolMax: 6,
-      // Nothing here is about who waits too long, and the machine may be busy.
-      lockTimeoutMs: 20_000,
-      statementTimeoutMs: 30_000,
-      transactionTimeoutMs: 30_000,
+      ...patient,
     })
   })
 

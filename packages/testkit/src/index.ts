@@ -8,6 +8,7 @@ export {
 } from './app-process.ts'
 export { explainPlans, type LookupKeys, type PlannedStatement } from './explain-plans.ts'
 export { fromSource } from './from-source.ts'
+export { patient } from './patient.ts'
 export { type Random, randomOf, seededRandom, uniqueNamespace } from './random.ts'
 export { repositoryRoot, rolePassword, type Stack, stack } from './stack.ts'
 export { tablesSql } from './tables-sql.ts'
