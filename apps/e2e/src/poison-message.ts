@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import {
   type Alert,
   createDeadLetterApi,
@@ -28,7 +29,7 @@ export async function poisonMessage(context: ScenarioContext): Promise<Cast> {
   tell(`dead letter: ${letter.type ?? ''}, ${letter.consumer}, ${letter.reason}`)
   const alert = await untilAlert(deadLetters, letter)
   tell(`alert: ${alert.summary}`)
-  tell(`see ${alert.runbook}`)
+  tell(`see infra/runbooks/${basename(alert.runbook)}`)
   tell(`edp letters show ${letter.letterId}`)
   await correct(deadLetters, letter)
   tell('edp letters edit: "two" → 2, checked against the schema')

@@ -67,6 +67,18 @@ test('a command of this consumer is read', () => {
   expect(read(command('orchestrated'))).toEqual({ read: 1, skipped: 0, failures: [] })
 })
 
+test('a body that is not UTF-8 is poison, also where nobody would have looked', () => {
+  const message = command('orchestrated')
+  const start = Buffer.from(message.body).subarray(0, -1)
+  const ended = (note: Buffer): IncomingMessage => ({
+    ...message,
+    body: Buffer.concat([start, Buffer.from(',"note":"'), note, Buffer.from('"}')]),
+  })
+  expect(read(ended(Buffer.from('é')))).toEqual({ read: 1, skipped: 0, failures: [] })
+  const latin1 = ended(Buffer.from('é', 'latin1'))
+  expect(read(latin1)).toEqual({ read: 0, skipped: 0, failures: ['poison'] })
+})
+
 test('a command that nobody here handles is never acknowledged as if it were done', () => {
   const expected = { read: 0, skipped: 0, failures: ['unknown-type'] }
   expect(read(command('orchestrated', 'stock.count.v1'))).toEqual(expected)

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import {
   type Coordination,
   fromHeaders,
@@ -169,8 +170,11 @@ function parseJson(incoming: IncomingMessage, payloadBytesMax: number): unknown 
     const problem = `the body has ${byteLength} bytes, more than ${payloadBytesMax}`
     throw unreadable(incoming, 'poison', [problem])
   }
+  const bytes = Buffer.from(buffer, byteOffset, byteLength)
+  // Decoded all the same, each broken character would be another one than was sent.
+  if (!isUtf8(bytes)) throw unreadable(incoming, 'poison', ['the body is not UTF-8'])
   try {
-    return JSON.parse(Buffer.from(buffer, byteOffset, byteLength).toString('utf8'))
+    return JSON.parse(bytes.toString('utf8'))
   } catch (error) {
     throw unreadable(incoming, 'poison', [`the body is not JSON: ${String(error)}`])
   }

@@ -123,6 +123,13 @@ test.each([
     status: 400,
     says: 'JSON',
   },
+  {
+    what: 'not in UTF-8',
+    type: 'application/json; charset=iso-8859-1',
+    body: Buffer.from('{"customer":"J\u00e9r\u00f4me"}', 'latin1'),
+    status: 400,
+    says: 'UTF-8',
+  },
   { what: 'no JSON at all', type: 'text/html', body: '<p>', status: 415, says: 'application/json' },
   {
     what: 'plain text',

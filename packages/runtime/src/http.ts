@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { setTimeout as delay } from 'node:timers/promises'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
@@ -17,7 +18,7 @@ import {
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod'
 import type { Health } from './health.ts'
-import { answerBrokenRequest, answerError, answerNotFound } from './http-problems.ts'
+import { answerBrokenRequest, answerError, answerNotFound, problem } from './http-problems.ts'
 import { systemRoutes } from './http-system-routes.ts'
 import type { Component } from './lifecycle.ts'
 import type { Logger } from './logger.ts'
@@ -70,8 +71,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   const app = createApp(options)
   let draining = false
 
-  // A body is JSON: with Fastify's parser for text it would be a string that does not fit, and not the 415 that it is.
-  app.removeContentTypeParser('text/plain')
+  acceptJsonOnly(app)
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   app.setErrorHandler(answerError)
@@ -130,6 +130,22 @@ function createApp(options: HttpServerOptions): HttpApp {
     frameworkErrors: answerError,
     clientErrorHandler: answerBrokenRequest,
   }).withTypeProvider<ZodTypeProvider>()
+}
+
+/** A body is JSON in UTF-8, and nothing else. */
+function acceptJsonOnly(app: HttpApp): void {
+  // With Fastify's parser for text it would be a string that does not fit, and not the 415 that it is.
+  app.removeContentTypeParser(['text/plain', 'application/json'])
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.addContentTypeParser<Buffer>(
+    'application/json',
+    { parseAs: 'buffer' },
+    (request, body, done) => {
+      // Decoded all the same, each broken character would be another one than was sent: customers would become one.
+      if (isUtf8(body)) return parse(request, body.toString('utf8'), done)
+      done(problem(400, 'invalid-json-body', 'The body is not valid UTF-8.'))
+    },
+  )
 }
 
 async function addDocs(app: HttpApp, options: HttpServerOptions): Promise<void> {

@@ -148,7 +148,7 @@ export function createSourceWatch(options: {
 
   function unreadable(error: unknown, source: string, before: readonly Reading[]): Reading {
     if (!before.some((one) => one.source === source && one.kind === 'unreadable')) {
-      logger.warn({ err: error, source }, 'a source of figures cannot be read')
+      logger.warn({ source, reason: reasonOf(error) }, 'a source of figures cannot be read')
     }
     return { source, kind: 'unreadable', error: reasonOf(error) }
   }
