@@ -138,11 +138,16 @@ export async function migrateApp(app: AppName, env: Record<string, string>): Pro
   if (child.exitCode !== 0) throw new Error(`the migrations of ${app} failed\n${output}`)
 }
 
-/** A port that is free now, outside the range from which the system takes ports for connections. */
+/** Whoever was given one may not listen yet. */
+const givenPorts = new Set<number>()
+
+/** A port that is free now and given to nobody else here, outside the range from which the system takes ports for connections. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 10_000)
-    if (await canListen(port)) return port
+    if (givenPorts.has(port) || !(await canListen(port))) continue
+    givenPorts.add(port)
+    return port
   }
 }
 

@@ -208,10 +208,9 @@ export function databaseUrls(urlOf: (database: string) => string): Required<Data
 }
 
 async function choosePorts(): Promise<Record<AppName, number>> {
-  const ports = new Set<number>()
-  while (ports.size < appNames.length) ports.add(await freePort())
-  const list = [...ports]
-  return mapApps((app) => list[appNames.indexOf(app)] ?? 0)
+  const ports: number[] = []
+  while (ports.length < appNames.length) ports.push(await freePort())
+  return mapApps((app) => ports[appNames.indexOf(app)] ?? 0)
 }
 
 /** A value for each app. */
