@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { createIntake, createPipeline, type IncomingMessage, type Pipeline } from '@edp/messaging'
-import { classify, createHealth, createLogger, type Database, openDatabase } from '@edp/runtime'
-import { templateDatabase, type TestDatabase, waitFor } from '@edp/testkit'
+import { createHealth, createLogger, type Database, openDatabase } from '@edp/runtime'
+import { templateDatabase, type TestDatabase, untilHandled, waitFor } from '@edp/testkit'
 import { kafkaConsumer, rabbitmqConsumer } from '../src/consumers.ts'
 import { redriveOf } from './given.ts'
 
@@ -33,18 +33,6 @@ export interface Inventory {
   close(): Promise<void>
 }
 
-/** As a lane does: what cannot be handled now is handed in again. */
-async function handle(pipeline: Pipeline, batch: readonly IncomingMessage[]): Promise<void> {
-  for (;;) {
-    try {
-      await pipeline.handle(batch)
-      return
-    } catch (error) {
-      if (classify(error) !== 'transient-everything') throw error
-    }
-  }
-}
-
 export async function openInventory(): Promise<Inventory> {
   const postgres = await templateDatabase({ role: 'inventory_service', migrations })
   const databases: Database[] = []
@@ -66,8 +54,8 @@ export async function openInventory(): Promise<Inventory> {
         const over = (transport: 'kafka' | 'rabbitmq') =>
           batch.filter((message) => message.transport === transport)
         const handled = await Promise.allSettled([
-          handle(pipelines.kafka, over('kafka')),
-          handle(pipelines.rabbitmq, over('rabbitmq')),
+          untilHandled(() => pipelines.kafka.handle(over('kafka'))),
+          untilHandled(() => pipelines.rabbitmq.handle(over('rabbitmq'))),
         ])
         for (const result of handled) if (result.status === 'rejected') throw result.reason
       },

@@ -89,17 +89,14 @@ describe('the service as a process', () => {
       /^edp_consumer_lag_messages\{.*consumer="notification-service\.kafka"/m,
     ]
     // Jobs, events and rows are counted each at its own time.
-    const missing = await waitFor(
-      async () => {
-        const page = await (await fetch(`${service.url}/metrics`)).text()
-        return [
-          ...samples.filter((sample) => !page.includes(`${sample}\n`)),
-          ...others.filter((sample) => !sample.test(page)),
-        ]
-      },
-      { message: 'nothing is missing on the page', until: ({ length }) => length === 0 },
-    )
-    expect(missing).toEqual([])
+    const missing = async (): Promise<unknown[]> => {
+      const page = await (await fetch(`${service.url}/metrics`)).text()
+      return [
+        ...samples.filter((sample) => !page.includes(`${sample}\n`)),
+        ...others.filter((sample) => !sample.test(page)),
+      ]
+    }
+    await expect.poll(missing, { timeout: 30_000 }).toEqual([])
   })
 
   test('finishes what is under way when it is stopped, and exits with 0', async () => {

@@ -38,6 +38,7 @@ import {
   templateDatabase,
   type TestDatabase,
   uniqueNamespace,
+  untilHandled,
   waitFor,
 } from '@edp/testkit'
 import { Queue } from 'bullmq'
@@ -352,10 +353,8 @@ export function message(content: Outgoing, source = 'order-service'): ComposedMe
   })
 }
 
-/** As its lane does: what cannot be handled now is handed in again. */
-async function handled(pipeline: Pipeline, messages: readonly ComposedMessage[]): Promise<void> {
-  const batch = messages.map(asIncoming)
-  await waitFor(() => pipeline.handle(batch).then(() => true), { message: 'it is handled' })
+function handled(pipeline: Pipeline, messages: readonly ComposedMessage[]): Promise<void> {
+  return untilHandled(() => pipeline.handle(messages.map(asIncoming)))
 }
 
 function asIncoming(composed: ComposedMessage): IncomingMessage {

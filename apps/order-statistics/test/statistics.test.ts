@@ -9,7 +9,7 @@ import {
   openDatabase,
 } from '@edp/runtime'
 import { createHttpServer, type HttpServer } from '@edp/runtime/http'
-import { explainPlans, templateDatabase, type TestDatabase, waitFor } from '@edp/testkit'
+import { explainPlans, templateDatabase, type TestDatabase, untilHandled } from '@edp/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { kafkaConsumer } from '../src/consumers.ts'
 import { createTallyQueries } from '../src/db/tallies.ts'
@@ -45,11 +45,8 @@ afterAll(async () => {
 })
 beforeEach(() => postgres.query('delete from tallies'))
 
-/** As a lane does: what cannot be handled now is handed in again. */
-async function handle(...messages: ComposedMessage[]): Promise<void> {
-  const batch = messages.map(delivered)
-  await waitFor(() => pipeline.handle(batch).then(() => true), { message: 'it is handled' })
-}
+const handle = (...messages: ComposedMessage[]) =>
+  untilHandled(() => pipeline.handle(messages.map(delivered)))
 
 async function get(path: string): Promise<{ status: number; body: unknown }> {
   const response = await fetch(http.url() + path)

@@ -2,7 +2,14 @@ import { createRabbitPublisher } from '@edp/messaging'
 import type { OutboxRow, Publisher } from '@edp/outbox'
 import { createDrain, type Drain } from '@edp/outbox/drain'
 import { type Component, createLogger, type Database } from '@edp/runtime'
-import { stack, type TestDatabase, uniqueNamespace, waitFor } from '@edp/testkit'
+import {
+  type Proxy,
+  proxyToUrl,
+  stack,
+  type TestDatabase,
+  uniqueNamespace,
+  waitFor,
+} from '@edp/testkit'
 import { type Channel, type ChannelModel, connect } from 'amqplib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
@@ -12,7 +19,6 @@ import {
   openCounters,
   startWriters,
 } from './counted-messages.ts'
-import { CutProxy } from './cut-proxy.ts'
 
 const logger = createLogger('test', 'silent')
 const keys = Array.from({ length: 8 }, (_, index) => `key-${index}`)
@@ -22,7 +28,7 @@ let counters: Database
 let namespace: string
 let connection: ChannelModel
 let channel: Channel
-let proxy: CutProxy
+let proxy: Proxy
 let rabbitmq: Publisher & Component
 let drain: Drain
 let windows: (readonly OutboxRow[])[]
@@ -47,8 +53,9 @@ beforeEach(async () => {
     arrived.add(`${message.properties.headers?.['cloudEvents_subject']} ${sequence}`)
     channel.ack(message)
   })
-  proxy = await CutProxy.to(stack().rabbitmqUrl)
-  rabbitmq = createRabbitPublisher({ url: proxy.url, logger })
+  const way = await proxyToUrl(stack().rabbitmqUrl)
+  proxy = way.proxy
+  rabbitmq = createRabbitPublisher({ url: way.url, logger })
   windows = []
   drain = createDrain({
     database: 'test',
@@ -71,7 +78,7 @@ afterEach(async () => {
   await writers?.stop()
   await drain.stop()
   await rabbitmq.stop()
-  await proxy.stop()
+  await proxy.close()
   await channel.deleteQueue(`${namespace}.counter`)
   await channel.deleteExchange(`${namespace}.counts`)
   await connection.close()
@@ -126,11 +133,11 @@ test('connections that are cut, and a broker that is away, lose nothing', async 
   for (let cuts = 0; cuts < 6; cuts += 1) {
     const before = arrived.size
     await waitFor(() => arrived.size > before + 20, { message: 'messages' })
-    proxy.cut()
+    proxy.drop()
   }
-  proxy.close()
+  await proxy.cut()
   await waitFor(() => drain.report().status === 'degraded', { message: 'the outage is reported' })
-  proxy.open()
+  await proxy.open()
   await writers.stop()
   await expectAllArrived()
 })

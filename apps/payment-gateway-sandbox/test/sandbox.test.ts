@@ -77,9 +77,7 @@ describe('test tokens', () => {
     const key = newKey()
     const client = new AbortController()
     const unanswered = charge(key, 'tok_timeout_after_charge', { signal: client.signal })
-    await expect
-      .poll(() => recorded(key), { timeout: 10_000 })
-      .toMatchObject({ status: 'captured' })
+    await expect.poll(() => recorded(key)).toMatchObject({ status: 'captured' })
     client.abort()
     await expect(unanswered).rejects.toThrow('aborted')
     expect((await charge(key, 'tok_timeout_after_charge')).status).toBe(201)
@@ -113,7 +111,7 @@ describe('charge and void of one key', () => {
   test('tok_refund_fails is charged slowly enough to be given up meanwhile, and is not given back', async () => {
     const key = newKey()
     const charging = charge(key, 'tok_refund_fails')
-    await expect.poll(() => isInHand(key), { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => isInHand(key)).toBe(true)
     expect(await voidCharge(key)).toMatchObject({ status: 409 })
     expect((await charging).status).toBe(201)
     expect(await recorded(key)).toMatchObject({ status: 'captured', refundedMinor: 0 })
@@ -123,7 +121,7 @@ describe('charge and void of one key', () => {
     const key = newKey()
     const charging = charge(key, 'tok_slow')
     // Until the sandbox has the charge in hand, a void would rightly close the key.
-    await expect.poll(() => isInHand(key), { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => isInHand(key)).toBe(true)
     expect(await voidCharge(key)).toEqual({
       status: 200,
       body: { status: 'refunded', refundedMinor: 1299 },
@@ -255,7 +253,7 @@ test('SIGTERM ends it with 0 although a client is kept waiting on purpose', asyn
   const hanging = charge(newKey(), 'tok_timeout_after_charge', { url: stopped.url })
   // The charge is in its ledger before the silence starts.
   await expect
-    .poll(async () => (await fetch(`${stopped.url}/ledger/totals`)).text(), { timeout: 10_000 })
+    .poll(async () => (await fetch(`${stopped.url}/ledger/totals`)).text())
     .toContain('1299')
   expect(await stopped.end('SIGTERM')).toBe(0)
   expect((await hanging).status).toBe(201)

@@ -27,6 +27,7 @@ import {
   createLifecycle,
   createLogger,
   type Database,
+  callAtEachPass,
   enableFaultPoints,
   openDatabase,
   readConfig,
@@ -38,6 +39,7 @@ import {
   templateDatabase,
   type TestDatabase,
   uniqueNamespace,
+  untilHandled,
   waitFor,
 } from '@edp/testkit'
 import { config } from '../src/config.ts'
@@ -314,12 +316,9 @@ async function handleAll(
 ): Promise<void> {
   const over = (transport: 'kafka' | 'rabbitmq'): IncomingMessage[] =>
     messages.filter((one) => one.transport === transport).map(asIncoming)
-  // As a lane does: what cannot be handled now is handed in again.
-  const handle = (pipeline: Pipeline, batch: IncomingMessage[]) =>
-    waitFor(() => pipeline.handle(batch).then(() => true), { message: 'it is handled' })
   await Promise.all([
-    handle(pipelines.kafka, over('kafka')),
-    handle(pipelines.rabbitmq, over('rabbitmq')),
+    untilHandled(() => pipelines.kafka.handle(over('kafka'))),
+    untilHandled(() => pipelines.rabbitmq.handle(over('rabbitmq'))),
   ])
 }
 
@@ -330,8 +329,7 @@ export function holdAnswers(): Disposable & { readonly firstCame: Promise<void>;
     first.resolve()
     return over.promise
   }
-  const held = { action: { kind: 'call', call }, onlyAtPass: undefined, passes: 0 } as const
-  enableFaultPoints(new Map([['payment.after-call', { ...held }]]))
+  enableFaultPoints(callAtEachPass('payment.after-call', call))
   const letGo = (): void => {
     enableFaultPoints(undefined)
     over.resolve()

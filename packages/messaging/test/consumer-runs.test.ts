@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { waitFor } from '@edp/testkit'
+import { closeProxies, proxyToUrl, waitFor } from '@edp/testkit'
 import { afterEach, describe, expect, test } from 'vitest'
 import { attributeOf } from '../src/incoming-message.ts'
 import type { IncomingMessage } from '../src/index.ts'
@@ -14,7 +14,6 @@ import {
 import { addition, delivered } from './fixtures/counter-messages.ts'
 import { stream } from './fixtures/counter-pipeline.ts'
 import { type CounterStore, counterStore, openCounterDatabase } from './fixtures/counter-service.ts'
-import { closeProxies, proxyToUrl } from './fixtures/proxy.ts'
 
 const { service, open, untilSaid } = useCounterIntake()
 const consumer = 'counter-service.kafka'

@@ -1,5 +1,13 @@
 import { createHealth, createLogger } from '@edp/runtime'
-import { stack, uniqueNamespace, waitFor } from '@edp/testkit'
+import {
+  closeProxies,
+  type Proxy,
+  proxyTo,
+  proxyToUrl,
+  stack,
+  uniqueNamespace,
+  waitFor,
+} from '@edp/testkit'
 import { connect } from 'amqplib'
 import { afterEach, expect, test } from 'vitest'
 import {
@@ -13,7 +21,6 @@ import {
 import { codes, row } from './conformance-publisher.ts'
 import { addition } from './fixtures/counter-messages.ts'
 import { counterConsumer, counterTopic, outboxRows } from './fixtures/counter-service.ts'
-import { closeProxies, type Proxy, proxyTo, proxyToUrl } from './fixtures/proxy.ts'
 import { recordingPipeline } from './fixtures/recording-pipeline.ts'
 
 const logger = createLogger('outages', 'silent')

@@ -1,9 +1,9 @@
 import { outgoing } from '@edp/event-schemas'
-import { AppError, openDatabase, renderMetrics } from '@edp/runtime'
-import { seededRandom } from '@edp/testkit'
+import { openDatabase, renderMetrics } from '@edp/runtime'
+import { seededRandom, untilHandled } from '@edp/testkit'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import type { IncomingMessage, Pipeline } from '../src/index.ts'
+import type { Pipeline } from '../src/index.ts'
 import { addition, composed, delivered } from './fixtures/counter-messages.ts'
 import { stream, useCounterService } from './fixtures/counter-pipeline.ts'
 import {
@@ -41,7 +41,8 @@ describe('each effect exactly once', () => {
     const work = async (pipeline: Pipeline): Promise<void> => {
       const shuffled = messages.toSorted(() => random.next() - 0.5)
       while (shuffled.length > 0) {
-        await untilHandled(pipeline, shuffled.splice(0, 1 + random.below(60)))
+        const batch = shuffled.splice(0, 1 + random.below(60))
+        await untilHandled(() => pipeline.handle(batch))
       }
     }
     await Promise.all([
@@ -201,15 +202,3 @@ describe('around the transaction', () => {
     await nowhere.end()
   })
 })
-
-/** Hands a batch in until it is handled, as a consumer does. */
-async function untilHandled(pipeline: Pipeline, batch: readonly IncomingMessage[]): Promise<void> {
-  for (;;) {
-    try {
-      await pipeline.handle(batch)
-      return
-    } catch (error) {
-      if (!(error instanceof AppError) || error.retry !== 'transient-everything') throw error
-    }
-  }
-}

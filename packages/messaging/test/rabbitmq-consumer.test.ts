@@ -1,9 +1,8 @@
 import { once } from 'node:events'
-import { waitFor } from '@edp/testkit'
+import { proxyToUrl, waitFor } from '@edp/testkit'
 import { describe, expect, test } from 'vitest'
 import { untilConsuming, useCounterQueue } from './fixtures/counter-queue.ts'
 import { counterConsumer, openCounterDatabase } from './fixtures/counter-service.ts'
-import { proxyToUrl } from './fixtures/proxy.ts'
 
 const {
   url: rabbitmqUrl,

@@ -1,5 +1,5 @@
 import { createHealth } from '@edp/runtime'
-import { waitFor } from '@edp/testkit'
+import { proxyToUrl, waitFor } from '@edp/testkit'
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib'
 import { expect, test } from 'vitest'
 import { createConsumerSessions } from '../src/consumer-sessions.ts'
@@ -7,7 +7,6 @@ import { connectToRabbit } from '../src/rabbitmq-connection.ts'
 import { RabbitSession } from '../src/rabbitmq-session.ts'
 import { untilConsuming, useCounterQueue } from './fixtures/counter-queue.ts'
 import { counterConsumer } from './fixtures/counter-service.ts'
-import { proxyToUrl } from './fixtures/proxy.ts'
 
 const {
   url: rabbitmqUrl,

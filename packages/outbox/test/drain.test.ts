@@ -1,11 +1,10 @@
 import { createDrain, type Drain, type DrainBounds } from '@edp/outbox/drain'
 import { AppError, createLogger, type Database } from '@edp/runtime'
-import { type TestDatabase, waitFor } from '@edp/testkit'
+import { proxyToUrl, type TestDatabase, waitFor } from '@edp/testkit'
 import pg from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { count, countLate, openService, outboxDatabase } from './outbox-database.ts'
 import { RecordingPublisher } from './recording-publisher.ts'
-import { slowToConnect } from './slow-proxy.ts'
 
 let database: TestDatabase
 let service: Database
@@ -186,10 +185,10 @@ test('of two drains one works, the other one takes over at once when the first s
 })
 
 test('a drain that takes longer to connect than its lease lasts drains all the same', async () => {
-  const proxy = await slowToConnect(database.relayUrl, 700)
+  const { proxy, url } = await proxyToUrl(database.relayUrl, { delayMs: 700 })
   await countAll(1)
   // It connects twice with the lease in hand.
-  const drain = await startDrain({ leaseMs: 1500, marginMs: 300 }, proxy.url)
+  const drain = await startDrain({ leaseMs: 1500, marginMs: 300 }, url)
   await emptied()
   expect(broker.inversions()).toEqual([])
   await drain.stop()

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import {
+  callAtEachPass,
   callAtFirstPass,
   enableFaultPoints,
   faultPoint,
@@ -30,16 +31,19 @@ test('a pause lasts as long as told', async () => {
   expect(performance.now() - startedAt).toBeGreaterThanOrEqual(29)
 })
 
-test('a call is waited for, at the first pass only', async () => {
+test.each([
+  ['the first pass only', callAtFirstPass, 1],
+  ['each pass', callAtEachPass, 2],
+])('a call is waited for, at %s', async (_when, callAt, expected) => {
   let calls = 0
   enableFaultPoints(
-    callAtFirstPass('a', async () => {
+    callAt('a', async () => {
       calls += 1
     }),
   )
   await faultPoint('a')
   await faultPoint('a')
-  expect(calls).toBe(1)
+  expect(calls).toBe(expected)
 })
 
 test.each(['a', 'a=', 'a=explode', 'a=pause', 'a=kill@0', 'a=kill;;b=kill', 'A=kill'])(

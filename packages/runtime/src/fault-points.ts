@@ -62,6 +62,11 @@ export function callAtFirstPass(name: string, call: () => Promise<void>): FaultP
   return new Map([[name, { action: { kind: 'call', call }, onlyAtPass: 1, passes: 0 }]])
 }
 
+/** The same at every pass. */
+export function callAtEachPass(name: string, call: () => Promise<void>): FaultPoints {
+  return new Map([[name, { action: { kind: 'call', call }, onlyAtPass: undefined, passes: 0 }]])
+}
+
 const entrySyntax = /^([a-z0-9.-]+)=(?:(kill)|(throw)|pause:(\d{1,9}))(?:@([1-9]\d{0,8}))?$/
 
 /** Reads `name=kill;name=throw@3;name=pause:5000`; undefined when the syntax is wrong. */

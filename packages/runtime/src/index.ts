@@ -24,6 +24,7 @@ export {
   smtpUrl,
 } from './config.ts'
 export {
+  callAtEachPass,
   callAtFirstPass,
   enableFaultPoints,
   type FaultPoints,
