@@ -50,6 +50,15 @@ test('headers as JSON give the bytes of the object, whatever they are', async ()
   )
 })
 
+test('an escaped name is not taken for one that was read before', async () => {
+  const seen = { first: '', 'quote\\': '' }
+  const escaped = { first: '', 'quote"': '' }
+
+  await encodeJson(JSON.stringify(seen))
+
+  expect(await encodeJson(JSON.stringify(escaped))).toEqual(await encode(escaped))
+})
+
 test('headers with blanks, as Postgres writes JSON itself, are read too', async () => {
   expect(await encodeJson('{"a" : "b", "c" : "d"}')).toEqual(await encode({ a: 'b', c: 'd' }))
 })
