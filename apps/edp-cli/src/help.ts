@@ -85,8 +85,10 @@ function listOf(lines: readonly (readonly [usage: string, shape: Shape, key: str
 }
 
 function settingsHelp(): string {
+  const width = Math.max(...Object.values(services).map(({ setting }) => setting.length))
   const lines = Object.entries(services).map(
-    ([service, { port, setting }]) => `  ${setting.padEnd(26)} ${service}, else port ${port} here`,
+    ([service, { port, setting }]) =>
+      `  ${setting.padEnd(width)}  ${service}, else port ${port} here`,
   )
   return `Where the services answer is said by --url, else by the environment:\n${lines.join('\n')}`
 }

@@ -146,7 +146,7 @@ export function lettersTable(letters: readonly LetterView[], width: number | und
     letters,
     [
       ['LETTER', (letter) => letter.letterId],
-      ['STATUS', (letter) => letter.outcome ?? letter.status],
+      ['STATUS', statusOf],
       ['AGE', (letter) => age(letter.firstFailedAt)],
       ['CONSUMER', (letter) => letter.consumer],
       ['TYPE', (letter) => letter.type],
@@ -157,6 +157,11 @@ export function lettersTable(letters: readonly LetterView[], width: number | und
     ],
     width,
   )
+}
+
+/** With what the consumer said of it in the end. */
+function statusOf({ status, outcome }: LetterView): string {
+  return outcome === null ? status : `${status}, ${outcome}`
 }
 
 /** A list, with how to go on where there is more. */
@@ -190,7 +195,7 @@ function describeLetter(letter: LetterDetail): string {
   return (
     formatFields([
       ['letter', letter.letterId],
-      ['status', letter.outcome === null ? letter.status : `${letter.status}, ${letter.outcome}`],
+      ['status', statusOf(letter)],
       ['consumer', letter.consumer],
       ['message', letter.messageId],
       ['type', letter.type],

@@ -46,7 +46,7 @@ export const orderPath = z.strictObject({ id: orderId.toLowerCase() })
 export const placeOrderHeaders = z.looseObject({
   'idempotency-key': z
     .string(
-      'expected an Idempotency-Key: 1 to 200 characters, the same when the request is sent again',
+      'expected an Idempotency-Key: 1 to 200 characters, new for each order of the customer and the same when it is sent again',
     )
     .min(1)
     .max(200)

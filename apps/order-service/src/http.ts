@@ -97,7 +97,11 @@ function addPlaceOrder(app: HttpApp, { placeOrder }: RouteOptions): void {
             })),
           })
         case 'other-payload':
-          throw problem(422, 'idempotency-key-reused', 'Another order was sent under this key.')
+          throw problem(
+            422,
+            'idempotency-key-reused',
+            'Another order of this customer was sent under this key.',
+          )
       }
     },
   })
