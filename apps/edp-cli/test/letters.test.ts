@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { lettersTable } from '../src/letters.ts'
 import type { Served } from './served.ts'
 import { letter, serveSpecifiedAlerter } from './specified-alerter.ts'
 import { edp, type Ran } from './terminal.ts'
@@ -28,6 +29,14 @@ describe('letters and groups, against a server that answers as dlq-alerter is sp
     expect(second.indexOf('inventory-service.kafka')).toBe(head.indexOf('CONSUMER'))
     expect(more).toBe('more: --cursor letter-2')
     expect(alerter.asked.at(-1)?.url).toBe('/letters?status=open&q=lines')
+  })
+
+  it('lists an ended letter with what its consumer said in the end', async () => {
+    const resolved = lettersTable(
+      [letter('letter-1', { status: 'resolved', outcome: 'applied' })],
+      200,
+    )
+    expect(resolved).toContain('resolved, applied')
   })
 
   it('with --json gives the answer as it came, as one document', async () => {

@@ -61,4 +61,18 @@ test('an escaped name is not taken for one that was read before', async () => {
 
 test('headers with blanks, as Postgres writes JSON itself, are read too', async () => {
   expect(await encodeJson('{"a" : "b", "c" : "d"}')).toEqual(await encode({ a: 'b', c: 'd' }))
+  expect(await encodeJson(' { } ')).toEqual(await encode({}))
+})
+
+test.each([
+  'null',
+  '[]',
+  '"text"',
+  '{"a": 1}',
+  '{"a": null}',
+  '{"a": {"b": "c"}}',
+  '{"a": {"b": "c"}, "a": "d"}',
+  '{"a": ["b", "c"], "a": "\\n"}',
+])('headers that are no object of strings are refused: %s', async (json) => {
+  await expect(encodeJson(json)).rejects.toMatchObject({ code: 'cannot-encode' })
 })
