@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Drain } from '@edp/outbox/drain'
 import { AppError, type Database } from '@edp/runtime'
 import { type TestDatabase, waitFor } from '@edp/testkit'
@@ -106,6 +107,39 @@ test('a new owner knows the halted keys before its first send', async () => {
   expect(broker.sequences().get('key')).toEqual([1, 2, 3, 4, 5, 6])
 })
 
+test('stopped while it looks again at what is dead, it stops all the same', async () => {
+  const drain = await startDrain()
+  await count(service, 'key')
+  await emptied()
+  const [lease, dead, watch] = [await asAdmin(), await asAdmin(), await asAdmin()]
+  await lease.query('begin')
+  await lease.query('update outbox_lease set epoch = epoch + 1')
+  await waitFor(() => isWaiting(watch, 'lease'), { message: 'it renews its lease' })
+  await dead.query('begin')
+  await dead.query('lock table outbox_dead in access exclusive mode')
+  await lease.query('commit')
+  await waitFor(() => isWaiting(watch, 'read'), { message: 'it looks at the dead rows' })
+  const stopped = drain.stop().then(() => 'stopped')
+  await dead.query('commit')
+  await Promise.all([lease, dead, watch].map((client) => client.end()))
+  expect(await Promise.race([stopped, delay(20_000, 'still there')])).toBe('stopped')
+})
+
+async function asAdmin(): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: database.adminUrl })
+  await client.connect()
+  return client
+}
+
+/** Whether the relay's connection for this purpose waits for a lock. */
+async function isWaiting(watch: pg.Client, purpose: 'lease' | 'read'): Promise<boolean> {
+  const { rows } = await watch.query<{ name: string }>(
+    `select application_name as name from pg_stat_activity
+     where datname = current_database() and wait_event_type = 'Lock'`,
+  )
+  return rows.some(({ name }) => name === `outbox-relay kafka ${purpose}`)
+}
+
 test('what waits goes on when its destination is no longer to halt', async () => {
   broker.handle = refuse(broker, isMessage('key', 2))
   const first = await startDrain()
@@ -173,8 +207,7 @@ test('two relays take over from each other while rows die and come back: every k
 
 test('connections that Postgres ends while rows die and come back cost nothing and no order', async () => {
   await startDrain({ bounds: { batchRowsMax: 9 } })
-  const admin = new pg.Client({ connectionString: database.adminUrl })
-  await admin.connect()
+  const admin = await asAdmin()
   try {
     await expectOrderWhileRowsDie(async (round) => {
       if (round % 4 !== 0 || round > 40) return

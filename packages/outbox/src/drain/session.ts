@@ -165,7 +165,11 @@ export class DrainSession {
 
   async #publishLoop(): Promise<void> {
     while (!this.#ending) {
-      if (!this.#options.deadRows.isCurrent) await this.#reload()
+      if (!this.#options.deadRows.isCurrent) {
+        await this.#reload()
+        // Who ended it meanwhile found nobody waiting.
+        continue
+      }
       const nowMs = performance.now()
       const pause = this.state.pauses.due(nowMs)
       if (this.#isHoldDue()) {
