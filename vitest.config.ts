@@ -30,8 +30,7 @@ export default defineConfig({
           include: ['{packages,infra}/*/test/**/*.test.ts', 'apps/!(e2e)/test/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // All files share one set of servers with everything else on the machine. More than it has cores: a file waits for
-          // servers a quarter of its time.
+          // All files share one set of servers with everything else on the machine. Three for two cores: two leave a quarter of them idle.
           maxWorkers: 3,
         },
       },

@@ -9,8 +9,8 @@ import { type Load, startLoad } from '../src/load.ts'
 import { serviceUrls } from '../src/reachable-system.ts'
 import { startSystem, type System } from '../src/system.ts'
 
-// Several are always under way: an order takes from a fifth of a second to three. At twice the rate the
-// first test took 80 s instead of 51: no processor was left to the app that starts again.
+// Several are always under way: an order takes from a fifth of a second to three. Twice as many fill two cores, and the app that
+// starts again waits for them.
 const ordersPerSecond = 15
 
 // Each app in turn, of which there are nine: three minutes were too few on a machine that is busy otherwise.
