@@ -4,12 +4,20 @@ import { defineConfig } from 'vitest/config'
 // What follows `source` are vite's defaults, which a list of our own replaces.
 const conditions = ['source', 'module', 'node', 'development|production']
 
+// They stop the servers that all share, or fill the machine with orders.
+const alone = ['chaos', 'crashes', 'outages', 'priority', 'rolling'].map(
+  (name) => `apps/e2e/test/${name}.test.ts`,
+)
+
 export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     passWithNoTests: true,
     // Ends a wait in vain only: one that is not ends when what it waits for is there.
     expect: { poll: { timeout: 10_000 } },
+    // A third of the time went into loading the same modules for each file. So a test shares what a module keeps, such as its counters,
+    // with those of other files.
+    isolate: false,
     projects: [
       {
         extends: true,
@@ -18,9 +26,6 @@ export default defineConfig({
           include: ['{packages,apps,infra}/*/src/**/*.test.ts', 'apps/*/explore/**/*.test.ts'],
           // They wait for nothing but a processor, which a busy machine gives them a tenth of.
           testTimeout: 30_000,
-          // Half of their time went into loading the same modules for each file. So a test here shares what a module keeps, such as
-          // its counters, with those of other files.
-          isolate: false,
         },
       },
       {
@@ -32,6 +37,7 @@ export default defineConfig({
           hookTimeout: 60_000,
           // All files share one set of servers with everything else on the machine. Three for two cores: two leave a quarter of them idle.
           maxWorkers: 3,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -39,10 +45,23 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['apps/e2e/test/**/*.test.ts'],
+          exclude: alone,
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          // Each file runs the whole system and fills the machine with it; some stop the servers that all share.
-          fileParallelism: false,
+          // Each file runs the whole system, which leaves time in between to a second one.
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e-alone',
+          include: alone,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

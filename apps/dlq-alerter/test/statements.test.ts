@@ -1,6 +1,5 @@
-import { declaredStatements } from '@edp/runtime'
 import { explainPlans } from '@edp/testkit'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type Alerter, openAlerter } from './alerter.ts'
 
 // Not looked up by a key: a call of a function and a look at Postgres' catalogue once an hour, mechanisms that the service does not use
@@ -18,6 +17,9 @@ beforeAll(async () => {
 afterAll(() => alerter.close())
 
 test('every statement of letters and alerts is an index lookup by the whole key, also while the tables are empty', async () => {
+  // What other files have loaded into this process declares statements too.
+  vi.resetModules()
+  const { declaredStatements } = await import('@edp/runtime')
   // The composition root: with it every statement of the service is declared.
   await import('../src/service.ts')
   const statements = declaredStatements().filter(

@@ -124,20 +124,6 @@ export class AppProcess {
   }
 }
 
-/** Runs the migrations of an app as its deployment would, on the database in `env`. */
-export async function migrateApp(app: AppName, env: Record<string, string>): Promise<void> {
-  const child = spawn(process.execPath, ['dist/migrate.js'], {
-    cwd: join(repositoryRoot, 'apps', app),
-    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: compileCache, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let output = ''
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()))
-  await once(child, 'close')
-  if (child.exitCode !== 0) throw new Error(`the migrations of ${app} failed\n${output}`)
-}
-
 /** Whoever was given one may not listen yet. */
 const givenPorts = new Set<number>()
 

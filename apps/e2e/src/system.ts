@@ -2,10 +2,11 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { declareTopology, deleteTopics, deleteTopology, ensureTopics } from '@edp/messaging'
 import { topics } from '@edp/event-schemas'
+import { migrate } from '@edp/runtime/migrate'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { z } from 'zod'
-import { type AppName, AppProcess, appNames, freePort, migrateApp } from './app-process.ts'
+import { type AppName, AppProcess, appNames, freePort } from './app-process.ts'
 import type { DatabaseUrls } from './books.ts'
 import type { ReachableSystem } from './reachable-system.ts'
 import { readStackEnv, repositoryRoot, runDirectory, stackSetting } from './stack-settings.ts'
@@ -57,14 +58,11 @@ export async function startSystem(
   started: readonly AppName[] = appNames,
 ): Promise<System> {
   const plan = await planSystem(name, env)
-  await createDatabases(plan)
-  await ensureTopics({ brokers: plan.kafkaBrokers, namespace: name, topics })
-  await declareTopology({ url: plan.rabbitmqUrl, namespace: name })
-  await Promise.all(
-    databaseOwners.map((app) =>
-      migrateApp(app, { MIGRATION_DATABASE_URL: plan.migrationUrls[app], LOG_LEVEL: 'warn' }),
-    ),
-  )
+  await Promise.all([
+    createDatabases(plan),
+    ensureTopics({ brokers: plan.kafkaBrokers, namespace: name, topics }),
+    declareTopology({ url: plan.rabbitmqUrl, namespace: name }),
+  ])
   const processes: AppProcess[] = []
   const launch = (app: AppName, port: number, folder = repositoryRoot): AppProcess => {
     const logFile = join(plan.logDirectory, `${app}-${port}.log`)
@@ -268,17 +266,20 @@ async function stopApp(
   }
 }
 
+// All at once, and migrated in this process: one for each app takes longer than all of its migrations.
 async function createDatabases(plan: Plan): Promise<void> {
+  await Promise.all(databaseOwners.map((app) => createDatabase(plan, app)))
+}
+
+async function createDatabase(plan: Plan, app: DatabaseOwner): Promise<void> {
+  const url = new URL(plan.migrationUrls[app])
   await asAdmin(plan.adminUrl, async (client) => {
-    for (const app of databaseOwners) {
-      const url = new URL(plan.migrationUrls[app])
-      const database = client.escapeIdentifier(url.pathname.slice(1))
-      await client.query(`drop database if exists ${database} with (force)`)
-      await client.query(
-        `create database ${database} owner ${client.escapeIdentifier(decodeURIComponent(url.username))}`,
-      )
-    }
+    const database = client.escapeIdentifier(url.pathname.slice(1))
+    const owner = client.escapeIdentifier(decodeURIComponent(url.username))
+    await client.query(`drop database if exists ${database} with (force)`)
+    await client.query(`create database ${database} owner ${owner}`)
   })
+  await migrate({ url: url.href, folder: join(repositoryRoot, 'apps', app, 'migrations') })
 }
 
 async function dropDatabases(plan: Plan): Promise<void> {

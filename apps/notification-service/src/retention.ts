@@ -19,7 +19,7 @@ const removeEnded = statement(
   z.object({ id: z.string() }),
   `delete from notifications where id in (
      select id from notifications
-     where created_at < clock_timestamp() - $1::float8 * interval '1 day'
+     where created_at < now() - $1::float8 * interval '1 day'
        and (status = 'sent' or (status = 'cancelled' and queued_at is null))
      order by created_at limit $2 for update skip locked
    ) returning id`,

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { ComposedMessage } from '@edp/event-schemas'
 import { createKafkaPublisher } from '@edp/messaging'
-import { createLogger, declaredStatements } from '@edp/runtime'
+import { createLogger } from '@edp/runtime'
 import {
   type AppProcess,
   explainPlans,
@@ -11,7 +11,7 @@ import {
   templateDatabase,
   waitFor,
 } from '@edp/testkit'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { cancelled, confirmed, createWorld, newOrderId, openBrokers, type World } from './world.ts'
 
 let world: World
@@ -134,6 +134,10 @@ const walks: Record<string, string> = {
 }
 
 test('every statement finds its rows by an index, also while the tables are empty', async () => {
+  // What other files have loaded into this process declares statements too.
+  vi.resetModules()
+  const { declaredStatements } = await import('@edp/runtime')
+  await import('../src/service.ts')
   const own = declaredStatements().filter(({ name }) =>
     /^(notifications|job_rows|feed_rows|digest)_/.test(name),
   )

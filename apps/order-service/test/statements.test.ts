@@ -1,6 +1,5 @@
-import { declaredStatements } from '@edp/runtime'
 import { explainPlans } from '@edp/testkit'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { testDatabase } from './running.ts'
 
 // Not of the service's tables, and once an hour: a call of a function and a look at Postgres' catalogue.
@@ -10,6 +9,9 @@ const upkeep = new Set(['inbox_maintain', 'inbox_newest_partition'])
 const plannedInTheirPackage = /^(parked|consumer_run)_/
 
 test('every statement is an index lookup by the whole key, also while the tables are empty', async () => {
+  // What other files have loaded into this process declares statements too.
+  vi.resetModules()
+  const { declaredStatements } = await import('@edp/runtime')
   // The composition root: with it every statement of the service is declared.
   await import('../src/service.ts')
   const database = await testDatabase()

@@ -28,7 +28,7 @@ const countUp = statement(
    on conflict (key) do update set sequence = c.sequence + 1 returning sequence`,
 )
 const drawId = statement(
-  'test_draw_id',
+  'test_draw_counted_id',
   noRow,
   `insert into outbox (transport, message_id, destination, key, type, payload, headers)
    values ('kafka', gen_random_uuid(), $1, $2, 'test.counted.v1', $3,

@@ -26,6 +26,15 @@ describe('readSettings', () => {
     expect(read).toThrow(/STACK:[^]*STACK_KAFKA_PORT: must be below 65536/)
   })
 
+  it("takes more options for Kafka's JVM, and nothing else for one", () => {
+    const read = (options: string) => readSettings({ STACK_KAFKA_JAVA_OPTIONS: options }, '/repo')
+    expect(read('-Xmx1g  -Xint').kafkaJavaOptions).toEqual(['-Xmx1g', '-Xint'])
+    expect(read('').kafkaJavaOptions).toEqual([])
+    expect(() => read('Xint')).toThrow(
+      /STACK_KAFKA_JAVA_OPTIONS: must be options that begin with -/,
+    )
+  })
+
   it('takes servers that are given, unless another way is asked for', () => {
     expect(readSettings(servers, '/repo').external).toMatchObject({
       kafkaBrokers: 'a.example:9092,b.example:9092',

@@ -37,6 +37,8 @@ export type Settings = {
   external: Endpoints | undefined
   /** Whether operating system packages may be installed; undefined: only as root. */
   install: boolean | undefined
+  /** What the JVM of a native Kafka is given besides our own options. */
+  kafkaJavaOptions: readonly string[]
 }
 
 const port = (byDefault: number) =>
@@ -57,6 +59,10 @@ const environment = z.object({
     .default('edp'),
   STACK_POSTGRES_PORT: port(7432),
   STACK_KAFKA_PORT: port(7092),
+  STACK_KAFKA_JAVA_OPTIONS: z
+    .string()
+    .regex(/^-\S+(\s+-\S+)*$/, 'must be options that begin with -, with spaces between them')
+    .optional(),
   STACK_RABBITMQ_PORT: port(7672),
   STACK_RABBITMQ_MANAGEMENT_PORT: port(7673),
   STACK_REDIS_PORT: port(7379),
@@ -98,6 +104,7 @@ export function readSettings(env: NodeJS.ProcessEnv, root: string): Settings {
     namespace: values.MESSAGING_NAMESPACE,
     external: externalEndpoints(values),
     install: values.STACK_INSTALL === undefined ? undefined : values.STACK_INSTALL === 'yes',
+    kafkaJavaOptions: values.STACK_KAFKA_JAVA_OPTIONS?.split(/\s+/) ?? [],
   }
 }
 

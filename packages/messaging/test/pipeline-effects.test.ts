@@ -146,8 +146,9 @@ describe('what is not for this consumer', () => {
 
   async function counted(result: string): Promise<number> {
     const { body } = await renderMetrics()
-    const line = body.split('\n').find((text) => text.includes(`result="${result}"`))
-    return Number(line?.split(' ').at(-1) ?? 0)
+    const sample = `edp_consumer_messages_total{consumer="counter-service.kafka",result="${result}"} `
+    const line = body.split('\n').find((text) => text.startsWith(sample))
+    return Number(line?.slice(sample.length) ?? 0)
   }
 })
 

@@ -43,7 +43,7 @@ export function kafka(settings: Settings, java: string, libraries: string): Serv
     name: 'kafka',
     title: 'Kafka',
     command: java,
-    args: [...JVM, ...log, ...classPath, 'kafka.Kafka', properties],
+    args: [...JVM, ...settings.kafkaJavaOptions, ...log, ...classPath, 'kafka.Kafka', properties],
     env: {},
     cwd: '/',
     config: text + readFileSync(sources.log, 'utf8'),
