@@ -35,8 +35,8 @@ export default defineConfig({
           include: ['{packages,infra}/*/test/**/*.test.ts', 'apps/!(e2e)/test/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // All files share one set of servers with everything else on the machine. Three for two cores: two leave a quarter of them idle.
-          maxWorkers: 3,
+          // All files share one set of servers with everything else on the machine. Four for two cores: two leave a quarter of them idle.
+          maxWorkers: 4,
           sequence: { groupOrder: 1 },
         },
       },

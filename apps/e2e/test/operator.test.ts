@@ -185,9 +185,12 @@ async function untilFound<Found>(find: () => Promise<Found | undefined>): Promis
   return found
 }
 
-/** It goes on asking by itself, so once it is repaired the refund may be made before the person has said so: a conflict. */
+/**
+ * It goes on asking by itself, so once it is repaired the refund may be made before the person has said so: a conflict; or between what
+ * the command reads and what it asks for: a precondition that failed.
+ */
 async function unlessDone(retry: Promise<unknown>): Promise<void> {
   await retry.catch((error: unknown) => {
-    if (!String(error).includes('"status":409')) throw error
+    if (!/"status":(409|412)/.test(String(error))) throw error
   })
 }
