@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { brokerProperties } from './kafka.ts'
+import { readSettings } from '../settings.ts'
+import { brokerProperties, kafka } from './kafka.ts'
 
 const brokerEnv = new URL('../../../kafka/broker.env', import.meta.url)
 
@@ -18,4 +20,12 @@ describe('brokerProperties', () => {
     expect(settings.length).toBeGreaterThan(10)
     expect(brokerProperties(text, {}).trimEnd().split('\n')).toHaveLength(settings.length)
   })
+})
+
+it("gives the JVM the options of the environment after the stack's own, so that they win", () => {
+  const root = fileURLToPath(new URL('../../../..', import.meta.url))
+  const settings = readSettings({ STACK_KAFKA_JAVA_OPTIONS: '-Xmx1g -Xint' }, root)
+  const { args } = kafka(settings, 'java', 'libraries')
+  const jvm = args.slice(0, args.indexOf('kafka.Kafka'))
+  expect(jvm.filter((arg) => /^-X(mx|int)/.test(arg))).toEqual(['-Xmx512m', '-Xmx1g', '-Xint'])
 })
