@@ -11,6 +11,7 @@ import {
   statement,
   Tx,
 } from '../src/index.ts'
+import type { Wave } from '../src/postgres/wave.ts'
 import { countingTrips, type OwnDatabase, ownDatabase } from './postgres.ts'
 
 const insertNote = statement('note_insert', noRow, 'insert into notes (id, text) values ($1, $2)')
@@ -63,6 +64,27 @@ async function rejection(work: Promise<unknown>): Promise<unknown> {
     },
     (error: unknown) => error,
   )
+}
+
+/** A connection that answers the statements of a wave with these tags. */
+function answering(tags: readonly string[]): { client: pg.ClientBase; sent: string[] } {
+  const sent: string[] = []
+  const ignore = (): void => undefined
+  const connection = {
+    stream: { cork: ignore, uncork: ignore },
+    parsedStatements: {},
+    parse: ignore,
+    bind: ({ statement: name }: { statement: string }) => sent.push(name),
+    describe: ignore,
+    execute: ignore,
+    sync: ignore,
+  }
+  const query = (wave: Wave): void => {
+    wave.submit(connection as unknown as pg.Connection)
+    for (const text of tags) wave.handleCommandComplete({ text })
+    wave.handleReadyForQuery()
+  }
+  return { client: { query } as unknown as pg.ClientBase, sent }
 }
 
 describe('a transaction', () => {
@@ -199,20 +221,14 @@ describe('a statement that fails', () => {
 
 describe('the commit', () => {
   test('that is answered with another tag is an error: nothing was written', async () => {
-    // pg reports the rollback of a failed transaction as a success; here no statement said so before.
-    const answers: string[] = []
-    const client = {
-      query: ({ text }: pg.QueryConfig, done: (error: null, result: unknown) => void) => {
-        answers.push(text)
-        done(null, { command: text === 'commit' ? 'ROLLBACK' : '', rows: [], rowCount: 0 })
-      },
-    }
-    const tx = new Tx(client as unknown as pg.ClientBase)
+    // Postgres answers so when the transaction has failed; here no statement said so before.
+    const { client, sent } = answering(['BEGIN', 'ROLLBACK'])
+    const tx = new Tx(client)
     tx.begin()
     const error = await rejection(tx.commit())
     expect(error).toBeInstanceOf(AppError)
     expect(error).toMatchObject({ code: 'commit-refused', retry: 'transient-everything' })
-    expect(answers).toEqual(['begin isolation level read committed', 'commit'])
+    expect(sent).toEqual(['begin', 'commit'])
   })
 
   test('writes what was collected last, in one call, in the order in which it came', async () => {
@@ -240,6 +256,21 @@ describe('the commit', () => {
       }),
     )
     expect(sqlState(error)).toBe('23502')
+    expect(await notes()).toEqual([])
+  })
+
+  test('does not come when what was collected fails before it is sent', async () => {
+    const refusal = new Error('cannot be written')
+    const flush = async (): Promise<void> => {
+      throw refusal
+    }
+    const error = await rejection(
+      database.transaction(async (tx) => {
+        void tx.execute(insertNote, [1, 'one'])
+        tx.collect(flush, [2])
+      }),
+    )
+    expect(error).toBe(refusal)
     expect(await notes()).toEqual([])
   })
 

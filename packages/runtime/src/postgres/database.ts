@@ -29,14 +29,14 @@ export interface DatabaseOptions {
   transactionTimeoutMs?: number
 }
 
-/** A pool of pipelined connections on which every write transaction of a service runs. */
+/** A pool of connections on which every write transaction of a service runs. */
 export interface Database {
   /**
    * Runs `work` in one transaction and commits. When it throws, everything is rolled back and the first error thrown.
    * A commit whose answer was lost is an error too: the outcome is then unknown to the caller.
    */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>
-  /** An ordinary pool for drizzle's read queries: never the pipelined connections. */
+  /** A pool of its own for drizzle's read queries, so that they do not wait for transactions. */
   readonly reads: pg.Pool
   /** @throws when Postgres does not answer */
   ping(): Promise<void>
@@ -47,8 +47,8 @@ export interface Database {
 
 /** Opens a database. Connections are made when they are first needed. */
 export function openDatabase(options: DatabaseOptions): Database {
-  const writes = openPool(options, true)
-  const reads = openPool(options, false)
+  const writes = openPool(options)
+  const reads = openPool(options)
   const end = async (): Promise<void> => {
     if (!writes.ending) await Promise.all([writes.end(), reads.end()])
   }
@@ -63,13 +63,12 @@ export function openDatabase(options: DatabaseOptions): Database {
   }
 }
 
-function openPool(options: DatabaseOptions, pipeline: boolean): pg.Pool {
+function openPool(options: DatabaseOptions): pg.Pool {
   const transactionTimeoutMs = options.transactionTimeoutMs ?? 8000
   const pool = new pg.Pool({
     connectionString: options.url,
     application_name: options.applicationName,
     max: options.poolMax ?? 4,
-    pipeline,
     connectionTimeoutMillis: 5000,
     idleTimeoutMillis: 30_000,
     keepAlive: true,

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { AppError } from '../errors.ts'
 import { ask } from './ask.ts'
 import type { Statement } from './statement.ts'
+import { Wave } from './wave.ts'
 
 /** Writes what was collected in a transaction, in one statement, just before its commit. */
 export type Flush<Item> = (tx: Tx, items: Item[]) => Promise<unknown>
@@ -11,17 +12,25 @@ interface Collected {
   items: unknown[]
 }
 
+/** What is sent: a statement, or what begins or ends a transaction. */
+type Sent = Pick<Statement, 'name' | 'sql'>
+
+const begin: Sent = { name: 'begin', sql: 'begin isolation level read committed' }
+const commit: Sent = { name: 'commit', sql: 'commit' }
 const checkRows = process.env['NODE_ENV'] !== 'production'
 
 /**
- * One READ COMMITTED transaction on a pipelined connection. Statements are sent at once, without waiting for the answer
- * of the one before; the server runs them in order. Whoever was handed a Tx neither begins nor commits.
+ * One READ COMMITTED transaction on a connection of its own. Statements are sent without waiting for the answer of the one before,
+ * those of one turn of the event loop as one wave; the server runs them in order. Whoever was handed a Tx neither begins nor commits.
  */
 export class Tx {
   readonly #client: pg.ClientBase
   readonly #pending: Promise<unknown>[] = []
   readonly #collected = new Map<unknown, Collected>()
   #firstError: unknown
+  /** What is sent next; a wave that is under way is waited for. */
+  #wave: Wave | undefined
+  #isUnderWay = false
 
   constructor(client: pg.ClientBase) {
     this.#client = client
@@ -56,7 +65,7 @@ export class Tx {
 
   /** For `transaction` alone. */
   begin(): void {
-    void this.#track(ask(this.#client, { text: 'begin isolation level read committed' }))
+    void this.#send(begin)
   }
 
   /**
@@ -65,12 +74,14 @@ export class Tx {
    * transaction as a success with another tag
    */
   async commit(): Promise<void> {
-    // A flush sends its statement before it awaits, so the COMMIT goes out behind it in the same round trip.
     for (const { flush } of this.#collected.values()) void this.#track(flush())
-    const answer = this.#track(ask(this.#client, { text: 'commit' }))
+    // What failed before it was sent is known a turn of the microtasks later: Postgres has seen no error and would commit. The COMMIT
+    // still goes out behind what the flushes sent, in the same wave.
+    await Promise.resolve()
+    this.#throwFirst()
+    const answer = this.#send(commit)
     await this.#settle()
-    // oxlint-disable-next-line typescript/only-throw-error -- rethrows what was thrown, unchanged
-    if (this.#firstError !== undefined) throw this.#firstError
+    this.#throwFirst()
     const { command } = await answer
     if (command !== 'COMMIT') {
       throw new AppError('commit-refused', `COMMIT was answered with ${command}`, {
@@ -92,9 +103,31 @@ export class Tx {
     return this.#firstError
   }
 
-  #send(statement: Statement, values: readonly unknown[]): Promise<pg.QueryResult> {
-    const query = { name: statement.name, text: statement.sql, values: [...values] }
-    return this.#track(ask(this.#client, query))
+  #send(sent: Sent, values: readonly unknown[] = []): ReturnType<Wave['add']> {
+    this.#wave ??= this.#nextWave()
+    return this.#track(this.#wave.add(sent, values))
+  }
+
+  // Not sent at once, nor behind a wave that is under way: what follows in this turn, or meanwhile, goes with it.
+  #nextWave(): Wave {
+    if (!this.#isUnderWay) process.nextTick(() => this.#sendWave())
+    return new Wave(() => {
+      this.#isUnderWay = false
+      this.#sendWave()
+    })
+  }
+
+  #sendWave(): void {
+    if (this.#wave === undefined) return
+    this.#isUnderWay = true
+    const wave = this.#wave
+    this.#wave = undefined
+    this.#client.query(wave)
+  }
+
+  #throwFirst(): void {
+    // oxlint-disable-next-line typescript/only-throw-error -- rethrows what was thrown, unchanged
+    if (this.#firstError !== undefined) throw this.#firstError
   }
 
   #track<T>(promise: Promise<T>): Promise<T> {

@@ -1,0 +1,98 @@
+import type pg from 'pg'
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { statement } from './statement.ts'
+import { Tx } from './tx.ts'
+import type { Wave } from './wave.ts'
+
+const first = statement('wave_first', z.object({ id: z.int() }), 'select id from first')
+const second = statement('wave_second', z.object({ id: z.int() }), 'select id from second')
+
+/** A connection that notes every message it is sent and leaves the answers to the test. */
+function connection() {
+  const messages: string[] = []
+  const waves: Wave[] = []
+  const ignore = (): void => undefined
+  const note = (message: string) => (): unknown => messages.push(message)
+  const parsedStatements: Record<string, string> = {}
+  const wire = {
+    stream: { cork: ignore, uncork: ignore },
+    parsedStatements,
+    parse: ({ name, text }: { name: string; text: string }) => {
+      parsedStatements[name] = text
+      messages.push(`parse ${name}`)
+    },
+    bind: ({ statement: name }: { statement: string }) => messages.push(`bind ${name}`),
+    describe: note('describe'),
+    execute: note('execute'),
+    sync: note('sync'),
+  } as unknown as pg.Connection
+  const query = (wave: Wave): void => {
+    wave.submit(wire)
+    waves.push(wave)
+  }
+  const taken = (): string[] => messages.splice(0)
+  return { client: { query } as unknown as pg.ClientBase, waves, taken }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+const ids = { fields: [{ name: 'id', dataTypeID: 23, format: 'text' }] }
+
+test('statements of one turn go out with one Sync, and what the connection knows is not asked again', async () => {
+  const { client, waves, taken } = connection()
+  const tx = new Tx(client)
+  const answers = [tx.run(first), tx.run(second)]
+  await turn()
+  const parsed = (name: string) => [`parse ${name}`, `bind ${name}`, 'describe', 'execute']
+  expect(taken()).toEqual([...parsed('wave_first'), ...parsed('wave_second'), 'sync'])
+  for (const id of ['1', '2']) {
+    waves[0]?.handleRowDescription(ids)
+    waves[0]?.handleDataRow({ fields: [id] })
+    waves[0]?.handleCommandComplete({ text: 'SELECT 1' })
+  }
+  waves[0]?.handleReadyForQuery()
+  expect(await Promise.all(answers)).toEqual([[{ id: 1 }], [{ id: 2 }]])
+
+  const again = tx.run(first)
+  await turn()
+  expect(taken()).toEqual(['bind wave_first', 'execute', 'sync'])
+  waves[1]?.handleDataRow({ fields: ['3'] })
+  waves[1]?.handleCommandComplete({ text: 'SELECT 1' })
+  waves[1]?.handleReadyForQuery()
+  expect(await again).toEqual([{ id: 3 }])
+})
+
+test('what is sent while a wave is under way waits for its answer, and goes out together', async () => {
+  const { client, waves, taken } = connection()
+  const tx = new Tx(client)
+  void tx.run(first)
+  await turn()
+  void tx.run(first)
+  await turn()
+  void tx.run(second)
+  await turn()
+  expect(waves).toHaveLength(1)
+  taken()
+  waves[0]?.handleCommandComplete({ text: 'SELECT 0' })
+  waves[0]?.handleReadyForQuery()
+  expect(waves).toHaveLength(2)
+  expect(taken().filter((message) => message.startsWith('bind'))).toEqual([
+    'bind wave_first',
+    'bind wave_second',
+  ])
+})
+
+test('the error of one is the error of all behind it, and of none before it', async () => {
+  const { client, waves } = connection()
+  const tx = new Tx(client)
+  const answers = Promise.allSettled([tx.run(first), tx.run(second), tx.run(first)])
+  await turn()
+  waves[0]?.handleCommandComplete({ text: 'SELECT 0' })
+  const error = new Error('second is gone')
+  waves[0]?.handleError(error)
+  expect(await answers).toEqual([
+    { status: 'fulfilled', value: [] },
+    { status: 'rejected', reason: error },
+    { status: 'rejected', reason: error },
+  ])
+})
