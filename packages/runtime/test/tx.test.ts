@@ -261,17 +261,20 @@ describe('the commit', () => {
 
   test('does not come when what was collected fails before it is sent', async () => {
     const refusal = new Error('cannot be written')
-    const flush = async (): Promise<void> => {
-      throw refusal
+    for (const turns of [0, 1, 3]) {
+      const flush = async (): Promise<void> => {
+        for (let turn = 0; turn < turns; turn += 1) await Promise.resolve()
+        throw refusal
+      }
+      const error = await rejection(
+        database.transaction(async (tx) => {
+          void tx.execute(insertNote, [1, 'one'])
+          tx.collect(flush, [2])
+        }),
+      )
+      expect(error).toBe(refusal)
+      expect(await notes()).toEqual([])
     }
-    const error = await rejection(
-      database.transaction(async (tx) => {
-        void tx.execute(insertNote, [1, 'one'])
-        tx.collect(flush, [2])
-      }),
-    )
-    expect(error).toBe(refusal)
-    expect(await notes()).toEqual([])
   })
 
   test('never comes when the work throws: what was collected is dropped', async () => {

@@ -31,6 +31,7 @@ export class Tx {
   /** What is sent next; a wave that is under way is waited for. */
   #wave: Wave | undefined
   #isUnderWay = false
+  #isOver = false
 
   constructor(client: pg.ClientBase) {
     this.#client = client
@@ -75,13 +76,12 @@ export class Tx {
    */
   async commit(): Promise<void> {
     for (const { flush } of this.#collected.values()) void this.#track(flush())
-    // What failed before it was sent is known a turn of the microtasks later: Postgres has seen no error and would commit. The COMMIT
-    // still goes out behind what the flushes sent, in the same wave.
-    await Promise.resolve()
-    this.#throwFirst()
+    // A flush sends its statement before it awaits, so the COMMIT goes out behind it, in the same wave.
     const answer = this.#send(commit)
+    this.#isOver = true
     await this.#settle()
-    this.#throwFirst()
+    // oxlint-disable-next-line typescript/only-throw-error -- rethrows what was thrown, unchanged
+    if (this.#firstError !== undefined) throw this.#firstError
     const { command } = await answer
     if (command !== 'COMMIT') {
       throw new AppError('commit-refused', `COMMIT was answered with ${command}`, {
@@ -93,9 +93,10 @@ export class Tx {
   /** For `transaction` alone. Waits for what is in flight, then rolls back; gives back the error that came first. */
   async rollback(error: unknown): Promise<unknown> {
     await this.#settle()
-    const first = this.#firstError ?? error
+    // From now on nothing is sent: what another branch of the work sends late would follow the ROLLBACK, in no transaction.
+    this.#firstError ??= error
     await ask(this.#client, { text: 'rollback' })
-    return first
+    return this.#firstError
   }
 
   /** The error that failed the transaction, if one did. */
@@ -104,6 +105,11 @@ export class Tx {
   }
 
   #send(sent: Sent, values: readonly unknown[] = []): ReturnType<Wave['add']> {
+    if (this.#isOver) {
+      throw new AppError('transaction-over', `${sent.name} comes behind the COMMIT`, {
+        retry: 'permanent',
+      })
+    }
     this.#wave ??= this.#nextWave()
     return this.#track(this.#wave.add(sent, values))
   }
@@ -111,23 +117,24 @@ export class Tx {
   // Not sent at once, nor behind a wave that is under way: what follows in this turn, or meanwhile, goes with it.
   #nextWave(): Wave {
     if (!this.#isUnderWay) process.nextTick(() => this.#sendWave())
-    return new Wave(() => {
+    return new Wave((error) => {
       this.#isUnderWay = false
+      this.#firstError ??= error
       this.#sendWave()
     })
   }
 
   #sendWave(): void {
-    if (this.#wave === undefined) return
-    this.#isUnderWay = true
     const wave = this.#wave
+    if (wave === undefined) return
     this.#wave = undefined
+    if (this.#firstError !== undefined) {
+      // Postgres may know nothing of it, if it failed here before it was sent, and would commit.
+      wave.handleError(this.#firstError)
+      return
+    }
+    this.#isUnderWay = true
     this.#client.query(wave)
-  }
-
-  #throwFirst(): void {
-    // oxlint-disable-next-line typescript/only-throw-error -- rethrows what was thrown, unchanged
-    if (this.#firstError !== undefined) throw this.#firstError
   }
 
   #track<T>(promise: Promise<T>): Promise<T> {

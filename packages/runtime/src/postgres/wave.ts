@@ -57,14 +57,19 @@ export class Wave implements pg.Submittable {
   /** For pg's client, which notes under them what was prepared: the statement whose answer is due. */
   name = ''
   text = ''
+  /** For pg's client too, which ends its own `query_timeout` with it. */
+  callback: () => void = () => undefined
   readonly #parts: Part[] = []
-  readonly #onDone: () => void
+  readonly #onDone: (error: unknown) => void
   #columns = new Map<string, readonly Column[]>()
   #at = 0
   #answer = new Result()
+  /** Why a row could not be read. */
+  #unreadable: unknown
+  #isDone = false
 
-  /** `onDone` is called once, when the last statement was answered or one has failed. */
-  constructor(onDone: () => void) {
+  /** `onDone` is called once, when the last statement was answered or one has failed, with the error if there was one. */
+  constructor(onDone: (error: unknown) => void) {
     this.#onDone = onDone
   }
 
@@ -122,8 +127,14 @@ export class Wave implements pg.Submittable {
     this.#answer.addFields(fields)
   }
 
+  // A parser that throws must not throw into pg's client, which would have lost its place: the process would end.
   handleDataRow({ fields }: { fields: unknown }): void {
-    this.#answer.addRow(this.#answer.parseRow(fields))
+    try {
+      this.#answer.addRow(this.#answer.parseRow(fields))
+    } catch (error) {
+      this.#unreadable ??= error
+      this.#parts[this.#at]?.reject(error)
+    }
   }
 
   handleCommandComplete(message: unknown): void {
@@ -134,13 +145,29 @@ export class Wave implements pg.Submittable {
     this.#expect()
   }
 
+  handleEmptyQuery(): void {
+    this.handleCommandComplete({ text: '' })
+  }
+
+  /** COPY has no place in a wave: the statement fails. */
+  handleCopyInResponse(connection: { sendCopyFail(reason: string): void }): void {
+    connection.sendCopyFail('nothing is copied in a transaction')
+  }
+
   handleError(error: unknown): void {
     for (const part of this.#parts.slice(this.#at)) part.reject(error)
     this.#at = this.#parts.length
-    this.#onDone()
+    this.#done(error)
   }
 
   handleReadyForQuery(): void {
-    this.#onDone()
+    this.#done(this.#unreadable)
+  }
+
+  #done(error: unknown): void {
+    if (this.#isDone) return
+    this.#isDone = true
+    this.callback()
+    this.#onDone(error)
   }
 }
