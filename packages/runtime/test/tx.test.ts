@@ -1,8 +1,6 @@
-import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import {
-  AppError,
   classify,
   type Database,
   noRow,
@@ -11,8 +9,8 @@ import {
   statement,
   Tx,
 } from '../src/index.ts'
-import type { Wave } from '../src/postgres/wave.ts'
 import { countingTrips, type OwnDatabase, ownDatabase } from './postgres.ts'
+import { rejection } from './rejection.ts'
 
 const insertNote = statement('note_insert', noRow, 'insert into notes (id, text) values ($1, $2)')
 const selectNotes = statement(
@@ -55,36 +53,6 @@ afterAll(async () => {
 
 async function notes(): Promise<unknown[]> {
   return (await database.reads.query('select id, text from notes order by id')).rows
-}
-
-async function rejection(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    () => {
-      throw new Error('it did not fail')
-    },
-    (error: unknown) => error,
-  )
-}
-
-/** A connection that answers the statements of a wave with these tags. */
-function answering(tags: readonly string[]): { client: pg.ClientBase; sent: string[] } {
-  const sent: string[] = []
-  const ignore = (): void => undefined
-  const connection = {
-    stream: { cork: ignore, uncork: ignore },
-    parsedStatements: {},
-    parse: ignore,
-    bind: ({ statement: name }: { statement: string }) => sent.push(name),
-    describe: ignore,
-    execute: ignore,
-    sync: ignore,
-  }
-  const query = (wave: Wave): void => {
-    wave.submit(connection as unknown as pg.Connection)
-    for (const text of tags) wave.handleCommandComplete({ text })
-    wave.handleReadyForQuery()
-  }
-  return { client: { query } as unknown as pg.ClientBase, sent }
 }
 
 describe('a transaction', () => {
@@ -220,17 +188,6 @@ describe('a statement that fails', () => {
 })
 
 describe('the commit', () => {
-  test('that is answered with another tag is an error: nothing was written', async () => {
-    // Postgres answers so when the transaction has failed; here no statement said so before.
-    const { client, sent } = answering(['BEGIN', 'ROLLBACK'])
-    const tx = new Tx(client)
-    tx.begin()
-    const error = await rejection(tx.commit())
-    expect(error).toBeInstanceOf(AppError)
-    expect(error).toMatchObject({ code: 'commit-refused', retry: 'transient-everything' })
-    expect(sent).toEqual(['begin', 'commit'])
-  })
-
   test('writes what was collected last, in one call, in the order in which it came', async () => {
     const flushed: unknown[] = []
     const flush = async (tx: Tx, items: number[]): Promise<void> => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { type Database, noRow, openDatabase, sqlState, statement, type Tx } from '../src/index.ts'
 import { type OwnDatabase, ownDatabase } from './postgres.ts'
+import { rejection } from './rejection.ts'
 
 const insertNote = statement('wave_note_insert', noRow, 'insert into notes (text) values ($1)')
 const divided = statement('divided', z.object({ result: z.int() }), 'select 1 / $1::int as result')
@@ -30,15 +31,6 @@ afterAll(async () => {
 
 async function notes(): Promise<unknown[]> {
   return (await database.reads.query('select * from notes')).rows
-}
-
-async function rejection(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    () => {
-      throw new Error('it did not fail')
-    },
-    (error: unknown) => error,
-  )
 }
 
 test('a wave that failed leaves a connection that prepares what it has not, and nothing twice', async () => {

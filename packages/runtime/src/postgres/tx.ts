@@ -4,7 +4,7 @@ import { ask } from './ask.ts'
 import type { Statement } from './statement.ts'
 import { Wave } from './wave.ts'
 
-/** Writes what was collected in a transaction, in one statement, just before its commit. */
+/** Writes what was collected in a transaction, in one statement that it sends before it awaits anything, just before the commit. */
 export type Flush<Item> = (tx: Tx, items: Item[]) => Promise<unknown>
 
 interface Collected {
@@ -39,7 +39,8 @@ export class Tx {
 
   /**
    * Runs a statement. Need not be awaited when nothing depends on its rows: `commit` awaits it.
-   * @throws the Postgres error, or the one of an earlier statement that made this one fail
+   * @throws the Postgres error, or the one of an earlier statement that made this one fail; AppError `transaction-over` (permanent)
+   * behind the COMMIT
    */
   run<Row>(statement: Statement<Row>, values: readonly unknown[] = []): Promise<Row[]> {
     return handled(this.#send(statement, values).then((result) => readRows(statement, result.rows)))

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { statement } from './statement.ts'
 import { Tx } from './tx.ts'
@@ -95,4 +95,38 @@ test('the error of one is the error of all behind it, and of none before it', as
     { status: 'rejected', reason: error },
     { status: 'rejected', reason: error },
   ])
+})
+
+test('a COMMIT that is answered with another tag is an error: nothing was written', async () => {
+  // Postgres answers so when the transaction has failed; here no statement said so before.
+  const { client, waves, taken } = connection()
+  const tx = new Tx(client)
+  tx.begin()
+  const committed = tx.commit()
+  await turn()
+  expect(taken().filter((message) => message.startsWith('bind'))).toEqual([
+    'bind begin',
+    'bind commit',
+  ])
+  waves[0]?.handleCommandComplete({ text: 'BEGIN' })
+  waves[0]?.handleCommandComplete({ text: 'ROLLBACK' })
+  waves[0]?.handleReadyForQuery()
+  const refusal = { code: 'commit-refused', retry: 'transient-everything' }
+  await expect(committed).rejects.toMatchObject(refusal)
+})
+
+test('is done once: its end stops the time-out of pg, and one that comes late changes nothing', async () => {
+  const { client, waves } = connection()
+  const tx = new Tx(client)
+  const answer = tx.run(first)
+  await turn()
+  const wave = waves[0]
+  const stopped = vi.fn<() => void>()
+  if (wave) wave.callback = stopped
+  wave?.handleCommandComplete({ text: 'SELECT 0' })
+  wave?.handleReadyForQuery()
+  wave?.handleError(new Error('Query read timeout'))
+  expect(stopped).toHaveBeenCalledTimes(1)
+  expect(await answer).toEqual([])
+  expect(tx.firstError).toBeUndefined()
 })

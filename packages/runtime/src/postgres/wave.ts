@@ -149,11 +149,6 @@ export class Wave implements pg.Submittable {
     this.handleCommandComplete({ text: '' })
   }
 
-  /** COPY has no place in a wave: the statement fails. */
-  handleCopyInResponse(connection: { sendCopyFail(reason: string): void }): void {
-    connection.sendCopyFail('nothing is copied in a transaction')
-  }
-
   handleError(error: unknown): void {
     for (const part of this.#parts.slice(this.#at)) part.reject(error)
     this.#at = this.#parts.length
