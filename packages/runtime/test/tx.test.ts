@@ -31,6 +31,12 @@ const backendPid = statement(
   'select pg_backend_pid() as pid',
 )
 
+const customPlans = statement(
+  'custom_plans',
+  z.object({ custom: z.number(), generic: z.number() }),
+  `select custom_plans as custom, generic_plans as generic from pg_prepared_statements where name = 'note_lock'`,
+)
+
 let own: OwnDatabase
 let database: Database
 
@@ -317,6 +323,14 @@ describe('what concerns everything', () => {
     expect(classify(await rejection(nowhere.ping()))).toBe('transient-everything')
     await nowhere.end()
   })
+})
+
+test('a declared statement is planned once, and not for each of its values', async () => {
+  const plans = await database.transaction(async (tx) => {
+    for (const id of [1, 2, 3]) void tx.run(lockNote, [id])
+    return tx.run(customPlans)
+  })
+  expect(plans).toEqual([{ custom: 0, generic: expect.any(Number) }])
 })
 
 test('int8 is a number, and one beyond 2^53 - 1 is refused rather than rounded', async () => {

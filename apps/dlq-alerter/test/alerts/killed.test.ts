@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { waitFor } from '@edp/testkit'
-import { spawnAlerter } from './process.ts'
+import { type SpawnedApp, spawnApp, waitFor } from '@edp/testkit'
 import { createWorld, newGroupId, type World } from './world.ts'
 
 let world: World
@@ -13,6 +12,9 @@ afterEach(() => world.clear())
 const firing = 'firing dlq-group'
 // The heartbeat would be what the fault happens to.
 const quiet = { ALERT_HEARTBEAT_CHANNEL: 'log', LOG_LEVEL: 'info' }
+
+const spawnAlerter = (env: Record<string, string>): SpawnedApp =>
+  spawnApp('dlq-alerter', { HTTP_PORT: '0', ...env })
 
 /** Runs the alerter until a fault kills it. */
 async function killedAt(faultPoint: string): Promise<void> {

@@ -16,6 +16,8 @@ export interface DrainBounds extends LeaseBounds {
   /** The wait after an empty fetch doubles from the one to the other. */
   readonly pollMinMs: number
   readonly pollMaxMs: number
+  /** And on to this, when nothing has come for a hundred times as long. */
+  readonly pollIdleMaxMs: number
   /** How far apart fetches begin, by the rate of rows: a third of the CPU for some milliseconds more. */
   readonly linger: LingerBounds
   /** How often the table is scanned from zero, and sampled. */
@@ -38,6 +40,7 @@ export const defaultBounds: DrainBounds = {
   deleteLingerMs: 20,
   pollMinMs: 2,
   pollMaxMs: 20,
+  pollIdleMaxMs: 100,
   linger: { msPerThousand: 5, maxMs: 15 },
   scanIntervalMs: 5000,
   gapsMax: 500,

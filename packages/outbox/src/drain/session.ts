@@ -4,6 +4,7 @@ import type { Publisher } from '../publisher.ts'
 import type { DrainBounds } from './bounds.ts'
 import type { DeadRows } from './dead-rows.ts'
 import { DrainState, type FetchSummary } from './drain-state.ts'
+import { emptyWaitMs } from './empty-wait.ts'
 import type { Lease } from './lease.ts'
 import type { DrainMetrics } from './metrics.ts'
 import { OldestRow } from './oldest-row.ts'
@@ -48,6 +49,7 @@ export class DrainSession {
   readonly #acknowledged: number[] = []
   #publishingEnded = false
   #rowsMax: number
+  #lastRowMs = performance.now()
   readonly #oldest = new OldestRow()
   #moreWaits = false
   readonly #linger: Linger
@@ -105,7 +107,7 @@ export class DrainSession {
   }
 
   async #fetchLoop(): Promise<void> {
-    let emptyWaitMs = 0
+    let waitedMs = 0
     while (!this.#ending) {
       if (!this.#wantsRows()) {
         await this.#roomCame.wait()
@@ -115,9 +117,9 @@ export class DrainSession {
       const summary = await this.#fetch()
       this.#moreWaits = summary.full
       if (summary.rows > 0) this.#rowsCame.set()
-      emptyWaitMs = summary.rows > 0 ? 0 : this.#nextEmptyWait(emptyWaitMs)
+      waitedMs = this.#emptyWaitMs(summary.rows, waitedMs)
       const lingerMs = this.#lingerMs(summary, startedMs)
-      const waitMs = summary.full ? 0 : Math.max(emptyWaitMs, lingerMs)
+      const waitMs = summary.full ? 0 : Math.max(waitedMs, lingerMs)
       if (waitMs > 0 && !this.#ending) await this.#pollDue.wait(waitMs)
     }
   }
@@ -129,9 +131,13 @@ export class DrainSession {
     return buffered === 0 || (this.#moreWaits && buffered < this.#options.bounds.batchRowsMax)
   }
 
-  #nextEmptyWait(lastMs: number): number {
-    const { pollMinMs, pollMaxMs } = this.#options.bounds
-    return Math.min(pollMaxMs, Math.max(pollMinMs, lastMs * 2))
+  #emptyWaitMs(rows: number, lastMs: number): number {
+    const nowMs = performance.now()
+    if (rows > 0) {
+      this.#lastRowMs = nowMs
+      return 0
+    }
+    return emptyWaitMs(this.#options.bounds, { lastMs, idleMs: nowMs - this.#lastRowMs })
   }
 
   #lingerMs(summary: FetchSummary, startedMs: number): number {
