@@ -4,10 +4,8 @@ import { defineConfig } from 'vitest/config'
 // What follows `source` are vite's defaults, which a list of our own replaces.
 const conditions = ['source', 'module', 'node', 'development|production']
 
-// They stop the servers that all share, or fill the machine with orders.
-const alone = ['chaos', 'crashes', 'outages', 'priority', 'rolling'].map(
-  (name) => `apps/e2e/test/${name}.test.ts`,
-)
+// They stop the servers that all share.
+const alone = ['chaos', 'outages'].map((name) => `apps/e2e/test/${name}.test.ts`)
 
 export default defineConfig({
   ssr: { resolve: { conditions } },

@@ -3,6 +3,7 @@ import { orderCancelledV1, orderConfirmedV1 } from '@edp/event-schemas'
 import { consumer, createKafkaConsumer, on } from '@edp/messaging'
 import { createHealth, createLogger } from '@edp/runtime'
 import type { System } from '../src/system.ts'
+import { withSystem } from '../src/with-system.ts'
 
 /** Sees every order end, as any downstream consumer would: by its event on Kafka. */
 export interface EndWatch {
@@ -18,8 +19,24 @@ export interface EndWatch {
   stop(): Promise<void>
 }
 
-/** Starts to watch. */
-export async function watchEnds(system: System): Promise<EndWatch> {
+/** Starts a system, watches its orders end while `work` has it, and stops both, also when a signal ends this process. */
+export async function withWatchedSystem<T>(
+  start: () => Promise<System>,
+  work: (system: System, watch: EndWatch) => Promise<T>,
+): Promise<T> {
+  return await withSystem(start, async (system, interrupted) => {
+    const watch = await watchEnds(system)
+    // Before its topics are deleted.
+    interrupted.addEventListener('abort', () => void watch.stop())
+    try {
+      return await work(system, watch)
+    } finally {
+      await watch.stop()
+    }
+  })
+}
+
+async function watchEnds(system: System): Promise<EndWatch> {
   let acceptedAt = new Map<string, number>()
   let endedAt = new Map<string, number>()
   let lastEndAt = 0

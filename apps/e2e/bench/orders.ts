@@ -6,7 +6,7 @@ import { formatBooks, settleBooks } from '../src/books.ts'
 import { serviceUrls } from '../src/reachable-system.ts'
 import { startSystem, type System } from '../src/system.ts'
 import { cpuPer, readCpu } from './cpu.ts'
-import { type EndWatch, watchEnds } from './end-watch.ts'
+import { type EndWatch, withWatchedSystem } from './end-watch.ts'
 import { closedLoop, type LoadResult, openLoop, percentile, post } from './http-load.ts'
 import type { BenchmarkContext, Row } from './types.ts'
 
@@ -73,9 +73,9 @@ async function runStyle(
   apps: readonly AppName[],
 ): Promise<{ rows: Row[]; saturated: Measured }> {
   const env = Object.fromEntries(apps.map((app) => [app, { LOG_LEVEL: 'warn' }]))
-  const system = await startSystem(`bench-${coordination}-${process.pid}`, env, apps)
-  const watch = await watchEnds(system)
-  try {
+  const start = (): Promise<System> =>
+    startSystem(`bench-${coordination}-${process.pid}`, env, apps)
+  return await withWatchedSystem(start, async (system, watch) => {
     const bench = await prepare(system, watch, coordination)
     context.log(`${coordination}: warm-up`)
     await warmUp(bench, context)
@@ -102,10 +102,7 @@ async function runStyle(
     const books = await settleBooks(counted, system.gatewayUrl, 60_000)
     if (!books.balanced) throw new Error(`the books do not balance:\n${formatBooks(books)}`)
     return { rows, saturated: many }
-  } finally {
-    await watch.stop()
-    await system.stop()
-  }
+  })
 }
 
 /**

@@ -5,7 +5,7 @@ import { appNames } from '../src/app-process.ts'
 import { formatBooks, settleBooks } from '../src/books.ts'
 import { serviceUrls } from '../src/reachable-system.ts'
 import { startSystem, type System } from '../src/system.ts'
-import { type EndWatch, watchEnds } from './end-watch.ts'
+import { type EndWatch, withWatchedSystem } from './end-watch.ts'
 import { percentile } from './http-load.ts'
 import type { BenchmarkContext, Row } from './types.ts'
 
@@ -21,9 +21,8 @@ const skus = Array.from({ length: 200 }, (_, index) => `bench-${index}`)
  */
 export async function run({ log }: BenchmarkContext): Promise<Row[]> {
   const env = Object.fromEntries(appNames.map((app) => [app, { LOG_LEVEL: 'warn' }]))
-  const system = await startSystem(`bench-priority-${process.pid}`, env)
-  const watch = await watchEnds(system)
-  try {
+  const start = (): Promise<System> => startSystem(`bench-priority-${process.pid}`, env)
+  return await withWatchedSystem(start, async (system, watch) => {
     const place = await prepare(system, watch)
     log('warm-up')
     await placeMany(place, 500)
@@ -42,10 +41,7 @@ export async function run({ log }: BenchmarkContext): Promise<Row[]> {
     const books = await settleBooks(system.databases, system.gatewayUrl, 60_000)
     if (!books.balanced) throw new Error(`the books do not balance:\n${formatBooks(books)}`)
     return rowsOf(measured)
-  } finally {
-    await watch.stop()
-    await system.stop()
-  }
+  })
 }
 
 type Place = (priority: 'standard' | 'express') => Promise<string>

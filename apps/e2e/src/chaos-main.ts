@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util'
 import { runChaos } from './chaos.ts'
 import { prepareRun, startServers } from './servers.ts'
-import { startSystem } from './system.ts'
+import { startSystem, type System } from './system.ts'
 import { seedFrom, wholeNumber } from './whole-number.ts'
+import { withSystem } from './with-system.ts'
 
 const usage = `Usage: pnpm chaos [--orders N] [--seed S]
 
@@ -29,20 +30,24 @@ async function main(): Promise<number> {
   const tell = (line: string): void => {
     console.log(`${String(Math.round((Date.now() - startedAt) / 1000)).padStart(5)} s  ${line}`)
   }
-  const system = await startSystem(`chaos-${process.pid}`)
-  process.once('SIGINT', () => void system.stop().finally(() => process.exit(130)))
-  try {
+  return await withSystem(startRestartable, async (system) => {
+    console.log(`The logs of the services are in ${system.logDirectory}`)
     for (const { coordination, status, count } of await runChaos(system, { orders, seed, tell })) {
       tell(`${coordination} ${status}: ${count}`)
     }
     tell('Every order has ended, the books balance, and every saga is what its log says.')
     return 0
-  } finally {
-    // Also when it failed between the two halves of a restart.
+  })
+}
+
+/** A system that can be stopped also between the two halves of a server's restart. */
+async function startRestartable(): Promise<System> {
+  const system = await startSystem(`chaos-${process.pid}`)
+  const stop: System['stop'] = async () => {
     await startServers()
-    await system.stop()
-    console.log(`The logs of the services are in ${system.logDirectory}`)
+    return await system.stop()
   }
+  return { ...system, stop }
 }
 
 interface Arguments {

@@ -5,6 +5,7 @@ import { runScenario, type Scenario, scenarios } from './scenarios.ts'
 import { prepareRun } from './servers.ts'
 import { sceneOf } from './reachable-system.ts'
 import { startSystem, type System } from './system.ts'
+import { withSystem } from './with-system.ts'
 
 const stories = scenarios.filter((scenario) => scenario.inDemo)
 
@@ -22,23 +23,24 @@ async function main(): Promise<number> {
   if (typeof chosen === 'number') return chosen
   await prepareRun()
   console.log('Starting the services ...')
-  const system = await startSystem(`demo-${process.pid}`)
-  process.once('SIGINT', () => void system.stop().finally(() => process.exit(130)))
-  let code: number
-  try {
-    code = await tellStories(system, chosen)
-  } finally {
-    await system.stop()
-  }
-  console.log(`The logs of the services are in ${system.logDirectory}`)
-  return code
+  const start = (): Promise<System> => startSystem(`demo-${process.pid}`)
+  return await withSystem(start, async (system, interrupted) => {
+    const code = await tellStories(system, chosen, interrupted)
+    console.log(`The logs of the services are in ${system.logDirectory}`)
+    return code
+  })
 }
 
-async function tellStories(system: System, chosen: readonly Scenario[]): Promise<number> {
+async function tellStories(
+  system: System,
+  chosen: readonly Scenario[],
+  interrupted: AbortSignal,
+): Promise<number> {
   const failed: string[] = []
   for (const [index, scenario] of chosen.entries()) {
     console.log(`\n${styleText('bold', `${index + 1}. ${scenario.title}`)}`)
     const told = await Promise.all(coordinations.map((style) => tellOnce(system, scenario, style)))
+    interrupted.throwIfAborted()
     console.log(sideBySide(told.map((one) => one.lines)))
     for (const { coordination, failure } of told) {
       if (failure === undefined) continue

@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util'
 import { runFuzz } from './fuzz/fuzz.ts'
 import { prepareRun } from './servers.ts'
-import { startSystem } from './system.ts'
+import { startSystem, type System } from './system.ts'
 import { seedFrom, wholeNumber } from './whole-number.ts'
+import { withSystem } from './with-system.ts'
 
 const usage = `Usage: pnpm fuzz [--requests N] [--messages N] [--seed S]
 
@@ -27,19 +28,16 @@ async function main(): Promise<number> {
   const command = `pnpm fuzz --requests ${requests} --messages ${messages} --seed ${seed}`
   console.log(`seed ${seed}: repeat with \`${command}\``)
   await prepareRun()
-  const system = await startSystem(`fuzz-${process.pid}`)
-  process.once('SIGINT', () => void system.stop().finally(() => process.exit(130)))
-  try {
+  const start = (): Promise<System> => startSystem(`fuzz-${process.pid}`)
+  return await withSystem(start, async (system) => {
     const tell = (line: string): void => console.log(line)
     const problems = await runFuzz(system, { requests, messages, seed, tell })
     for (const problem of problems) console.log(`\nWRONG: ${problem}`)
     if (problems.length === 0)
       console.log('Everything was answered, nothing vanished, and the books balance.')
-    return problems.length === 0 ? 0 : 1
-  } finally {
-    await system.stop()
     console.log(`The logs of the services are in ${system.logDirectory}`)
-  }
+    return problems.length === 0 ? 0 : 1
+  })
 }
 
 interface Arguments {

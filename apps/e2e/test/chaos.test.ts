@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { untilAllTold } from '../src/all-told.ts'
 import { coordinations } from '../src/api.ts'
 import { runChaos } from '../src/chaos.ts'
 import { startServers } from '../src/servers.ts'
@@ -30,4 +31,6 @@ it('ends every order of both styles while each app is killed twice and both brok
     // Half were to be refused or given up: far from none and far from all.
     for (const { count } of ofStyle) expect(count).toBeGreaterThan(orders / 4)
   }
+  // One for each e-mail that was under way when a process of either side was killed, at most: each side twice.
+  expect(await untilAllTold(system)).toBeLessThanOrEqual(40)
 })

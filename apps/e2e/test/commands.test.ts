@@ -3,9 +3,10 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fromSource } from '@edp/testkit'
+import { fromSource, waitFor } from '@edp/testkit'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { repositoryRoot } from '../src/stack-settings.ts'
+import { repositoryRoot, stackSetting } from '../src/stack-settings.ts'
 
 const commands = [
   { command: 'demo', file: 'src/demo.ts' },
@@ -41,20 +42,52 @@ describe.each(commands)('pnpm $command', ({ command, file }) => {
   })
 })
 
+it('pnpm demo leaves no database behind when a signal ends it while the services start', async () => {
+  const demo = start('src/demo.ts', ['happy-path'], process.env)
+  await waitFor(demo.output, {
+    message: 'the services are being started',
+    timeoutMs: 60_000,
+    until: (output) => output.includes('Starting the services'),
+  })
+  const databases = `demo_${demo.child.pid}_%`
+  await waitFor(() => countDatabases(databases), {
+    message: 'there are databases',
+    until: (count) => count > 0,
+  })
+  demo.child.kill('SIGTERM')
+  expect(await demo.ended, demo.output()).toBe(143)
+  expect(await countDatabases(databases)).toBe(0)
+})
+
+async function countDatabases(pattern: string): Promise<number> {
+  const client = new pg.Client({
+    connectionString: stackSetting('stack', 'STACK_POSTGRES_ADMIN_URL'),
+  })
+  await client.connect()
+  try {
+    const sql = 'select from pg_database where datname like $1'
+    return (await client.query(sql, [pattern])).rowCount ?? 0
+  } finally {
+    await client.end()
+  }
+}
+
 /** Where there is no stack, and no program on the PATH that could build or start one. */
 async function run(file: string, argument: string): Promise<{ code: number; output: string }> {
+  const nowhere = { ...fromSource.env, PATH: folder, STACK_DIR: join(folder, 'stack') }
+  const { ended, output } = start(file, [argument], nowhere)
+  return { code: await ended, output: output() }
+}
+
+function start(file: string, words: readonly string[], env: NodeJS.ProcessEnv) {
   const child = spawn(
     process.execPath,
-    [...fromSource.args, join(repositoryRoot, 'apps/e2e', file), argument],
-    {
-      cwd: repositoryRoot,
-      env: { ...fromSource.env, PATH: folder, STACK_DIR: join(folder, 'stack') },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
+    [...fromSource.args, join(repositoryRoot, 'apps/e2e', file), ...words],
+    { cwd: repositoryRoot, env, stdio: ['ignore', 'pipe', 'pipe'] },
   )
-  let output = ''
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()))
-  await once(child, 'close')
-  return { code: child.exitCode ?? -1, output }
+  let said = ''
+  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  const ended = once(child, 'close').then(() => child.exitCode ?? -1)
+  return { child, output: () => said, ended }
 }

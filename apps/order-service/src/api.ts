@@ -12,7 +12,7 @@ import {
 } from '@edp/event-schemas'
 import { z } from 'zod'
 import type { Order } from './domain/order.ts'
-import { unitPriceMinorMax } from './domain/prices.ts'
+import { amountMinorMax } from './domain/prices.ts'
 
 /** What people send and see: the schemas of `http.ts`. */
 
@@ -173,7 +173,7 @@ export const productPath = z.strictObject({ sku: productSku })
 
 export const productBody = z.strictObject({
   name: printableText(200),
-  unitPriceMinor: amountMinor.max(unitPriceMinorMax),
+  unitPriceMinor: amountMinor.max(amountMinorMax),
   currency,
 })
 

@@ -90,11 +90,8 @@ function addPlaceOrder(app: HttpApp, { placeOrder }: RouteOptions): void {
               .send(placed.order)
           )
         case 'unsellable':
-          throw problem(422, 'cannot-be-sold', 'The order has lines that cannot be sold.', {
-            errors: placed.problems.map(({ index, message }) => ({
-              path: `body.lines.${index}.sku`,
-              message,
-            })),
+          throw problem(422, 'cannot-be-sold', 'The order cannot be sold as it is.', {
+            errors: placed.problems.map(({ path, message }) => ({ path: `body.${path}`, message })),
           })
         case 'other-payload':
           throw problem(

@@ -10,7 +10,7 @@ import { insertOrders } from './db/orders.ts'
 import { readCatalogue } from './db/products.ts'
 import { insertTimeline } from './db/timeline.ts'
 import type { PendingOrder } from './domain/order.ts'
-import { type LineProblem, priceLines, type Product } from './domain/prices.ts'
+import { type PricingProblem, priceLines, type Product } from './domain/prices.ts'
 import { countPlaced, observeGroup } from './metrics.ts'
 import { firstCommands } from './orchestrate.ts'
 import { orderPlaced } from './order-messages.ts'
@@ -29,7 +29,7 @@ export interface PlaceOrder {
 /** What became of it. `accepted` is the first answer, also when the request was sent again. */
 export type Placed =
   | { readonly kind: 'accepted'; readonly order: OrderView }
-  | { readonly kind: 'unsellable'; readonly problems: readonly LineProblem[] }
+  | { readonly kind: 'unsellable'; readonly problems: readonly PricingProblem[] }
   | { readonly kind: 'other-payload' }
 
 export interface PlaceOrderOptions {
@@ -74,7 +74,7 @@ interface Sellable {
 interface Unsellable {
   readonly kind: 'unsellable'
   readonly request: PlaceOrder
-  readonly problems: readonly LineProblem[]
+  readonly problems: readonly PricingProblem[]
 }
 
 async function placeGroup(

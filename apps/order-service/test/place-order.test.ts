@@ -124,6 +124,17 @@ describe('an order', () => {
     expect(await rowCounts(database)).toEqual(nothing)
   })
 
+  test('that costs more than an order may is refused, and leaves nothing', async () => {
+    const lines = [{ sku: 'moka-pot', quantity: 1_000_000 }]
+    const response = await post(url, { ...cupAndPots, lines })
+    expect(response.status).toBe(422)
+    expect(await json(response)).toMatchObject({
+      type: 'urn:problem:cannot-be-sold',
+      errors: [{ path: 'body.lines', message: expect.stringContaining('at most 99999999') }],
+    })
+    expect(await rowCounts(database)).toEqual(nothing)
+  })
+
   test('in another currency than its products is refused', async () => {
     const response = await post(url, { ...cupAndPots, currency: 'USD' })
     expect(response.status).toBe(422)

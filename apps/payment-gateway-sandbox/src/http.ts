@@ -24,9 +24,10 @@ const chargeView = z.strictObject({
   currency: z.string().nullable(),
   at: z.string(),
 })
+// Rounded beyond 2^53, which takes 90 million of the dearest orders, and still an answer.
 const totalsView = z.record(
   z.string(),
-  z.strictObject({ capturedMinor: z.int(), refundedMinor: z.int() }),
+  z.strictObject({ capturedMinor: z.number(), refundedMinor: z.number() }),
 )
 const capturedView = z.strictObject({
   chargeId: z.string(),

@@ -98,9 +98,8 @@ export async function reset(settings: Settings): Promise<void> {
     for (const { name } of apps) {
       rmSync(join(settings.dir, 'data', name), { recursive: true, force: true })
     }
-    for (const name of ['prepared.json', 'env']) {
-      rmSync(join(settings.dir, name), { recursive: true, force: true })
-    }
+    // The environment of the services stays: without it, those that run under `turbo dev` would end for good.
+    rmSync(join(settings.dir, 'prepared.json'), { force: true })
     progress('stopped, and its data is deleted; `pnpm stack up` starts anew')
   })
 }

@@ -18,11 +18,11 @@ const spawnAlerter = (env: Record<string, string>): SpawnedApp =>
 
 /** Runs the alerter until a fault kills it. */
 async function killedAt(faultPoint: string): Promise<void> {
-  const { child, ended, output } = spawnAlerter(world.env({ ...quiet, FAULT_POINTS: faultPoint }))
-  const timer = setTimeout(() => child.kill('SIGTERM'), 40_000)
-  await ended
+  const alerter = spawnAlerter(world.env({ ...quiet, FAULT_POINTS: faultPoint }))
+  const timer = setTimeout(() => alerter.child.kill('SIGTERM'), 40_000)
+  await alerter.ended
   clearTimeout(timer)
-  expect(child.signalCode, output()).toBe('SIGKILL')
+  expect(alerter.child.signalCode, alerter.output()).toBe('SIGKILL')
 }
 
 const statuses = () =>
