@@ -1,4 +1,5 @@
 import { deadLetterReason, instant } from '@edp/event-schemas'
+import { queryNumber } from '@edp/runtime/http'
 import { z } from 'zod'
 
 /** What people send and see: the schemas of `http.ts`. */
@@ -32,12 +33,7 @@ export const noQuery = z.strictObject({})
 /** `:id` in a path. */
 export const idPath = z.strictObject({ id: uuid })
 
-const limit = z
-  .string()
-  .regex(/^[1-9]\d{0,2}$/, `expected a whole number from 1 to ${pageMax}`)
-  .transform(Number)
-  .pipe(z.int().max(pageMax))
-  .default(pageDefault)
+const limit = queryNumber(1, pageMax).default(pageDefault)
 
 const letterStatus = z.enum(['open', 'redriving', 'resolved', 'archived'])
 // Trigrams: what is shorter finds everything and nothing.

@@ -14,6 +14,7 @@ const commands = [
   { command: 'chaos', file: 'src/chaos-main.ts' },
   { command: 'fuzz', file: 'src/fuzz-main.ts' },
   { command: 'bench', file: 'bench/main.ts' },
+  { command: 'explore', file: '../order-service/explore/main.ts' },
 ]
 
 let folder: string

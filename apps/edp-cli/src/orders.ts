@@ -3,7 +3,16 @@ import { z } from 'zod'
 import { command, type Context } from './command.ts'
 import { CommandFailed, WrongUse } from './failures.ts'
 import { withNext } from './letters.ts'
-import { choice, count, flag, paging, requiredText, requiredTexts, text } from './options.ts'
+import {
+  choice,
+  count,
+  descriptions,
+  flag,
+  paging,
+  requiredText,
+  requiredTexts,
+  text,
+} from './options.ts'
 import { pathOf } from './service-client.ts'
 import { age, formatFields, formatSection, formatTable } from './table.ts'
 import { readTimeline, timelineTable, watchOrder } from './watch-order.ts'
@@ -28,6 +37,19 @@ const ordersPage = z.looseObject({ orders: z.array(orderView), nextCursor: z.str
 const theOrder = { order: requiredText('ORDER', 'the id of the order') }
 const watchSecondsDefault = 300
 
+/** As order-service takes it, of what a header can carry. */
+const idempotencyKey = z
+  .string()
+  .regex(
+    /^[\x20-\x7e\xa0-\xac\xae-\xff]{1,200}$/,
+    'expected 1 to 200 printable characters of Latin-1',
+  )
+  .optional()
+  .register(descriptions, {
+    summary: 'the Idempotency-Key; made and shown when it is left out',
+    placeholder: 'KEY',
+  })
+
 const place = command({
   name: 'orders place',
   summary: 'places an order',
@@ -46,7 +68,7 @@ const place = command({
       ['standard', 'express'],
       'default standard; express overtakes standard orders, orchestrated ones only',
     ),
-    key: text('KEY', 'the Idempotency-Key; made and shown when it is left out'),
+    key: idempotencyKey,
     watch: flag('shows what happens until the order has ended'),
   },
   run: async (context, { lines }, options) => {
@@ -144,9 +166,10 @@ export const orderCommands = [place, show, list, watch, cancel]
 
 /** What fails here may have been done: the key lets it be asked again. */
 async function placeUnder({ client, terminal }: Context, key: string, body: object) {
+  const orderService = client('order-service')
   terminal.err(`Idempotency-Key: ${key}\n`)
   try {
-    return await client('order-service').request(orderView, 'POST', '/orders', {
+    return await orderService.request(orderView, 'POST', '/orders', {
       headers: { 'idempotency-key': key },
       body,
     })

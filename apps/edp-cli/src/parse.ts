@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { type Command, type Context, describedIn, type Output, type Shape } from './command.ts'
 import { WrongUse } from './failures.ts'
 import { nearest } from './nearest.ts'
+import { httpUrl } from './services.ts'
 
 /** Options that every command has. */
 export const everywhere = {
@@ -98,12 +99,13 @@ function parseWords(words: readonly string[], command: Command): Request {
     values.set(token.name, [...(values.get(token.name) ?? []), token.value ?? ''])
   }
   if (values.has('help')) return { kind: 'help', topic: name }
+  const url = values.get('url')?.at(-1)
   const given = { args: toArguments(positionals, command), options: toOptions(values, command) }
   return {
     kind: 'run',
     command,
     json: values.has('json'),
-    url: values.get('url')?.at(-1),
+    url: url === undefined ? undefined : httpUrl(url, '--url', name),
     run: command.bind(given),
   }
 }

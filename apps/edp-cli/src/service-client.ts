@@ -44,7 +44,7 @@ export function pathOf(parts: TemplateStringsArray, ...values: readonly string[]
 export function createServiceClient(service: ServiceName, url: string): ServiceClient {
   return {
     request: async (schema, method, path, parts = {}) => {
-      const target = targetOf(service, url, path, parts)
+      const target = targetOf(url, path, parts)
       const response = await send(service, target, method, parts)
       const document = parseJson(await response.text())
       if (!response.ok) throw refusal(`${method} ${target.href}`, response.status, document)
@@ -62,12 +62,9 @@ export function createServiceClient(service: ServiceName, url: string): ServiceC
   }
 }
 
-function targetOf(service: string, url: string, path: string, { query = {} }: RequestParts): URL {
+function targetOf(url: string, path: string, { query = {} }: RequestParts): URL {
   // With its path: a service may lie behind a prefix.
-  const target = URL.parse(url.replace(/\/+$/, '') + path)
-  if (target === null || !/^https?:$/.test(target.protocol)) {
-    throw new CommandFailed(`the address of ${service} is no http URL: ${url}`)
-  }
+  const target = new URL(url.replace(/\/+$/, '') + path)
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined) target.searchParams.set(name, String(value))
   }

@@ -1,3 +1,5 @@
+import { WrongUse } from './failures.ts'
+
 /** The services that the command line asks, each with its port in a normal deployment and the setting that names another place. */
 export const services = {
   'order-service': { port: 7101, setting: 'EDP_ORDER_SERVICE_URL' },
@@ -21,11 +23,26 @@ export const serviceNames = [
   'order-statistics',
 ] as const satisfies readonly ServiceName[]
 
-/** Where a service answers: as the environment says, else on this machine at its port. */
+/**
+ * Where a service answers: as the environment says, else on this machine at its port.
+ * @throws WrongUse when the environment says something else than a URL
+ */
 export function urlOf(
   service: ServiceName,
   env: Readonly<Record<string, string | undefined>>,
 ): string {
   const { port, setting } = services[service]
-  return env[setting] ?? `http://127.0.0.1:${port}`
+  const given = env[setting]
+  // An empty variable is how shells say "not set".
+  if (given === undefined || given === '') return `http://127.0.0.1:${port}`
+  return httpUrl(given, setting)
+}
+
+/**
+ * The URL that an option or a setting gives.
+ * @throws WrongUse when it is none
+ */
+export function httpUrl(given: string, where: string, command?: string): string {
+  if (/^https?:$/.test(URL.parse(given)?.protocol ?? '')) return given
+  throw new WrongUse(`${where}: expected an http:// or https:// URL, found ${given}`, command)
 }

@@ -24,6 +24,19 @@ describe('a wrong command line is told with what was expected', () => {
     [['letters', 'archive', 'a'], '--why: it is required'],
     [['letters', 'archive', '--why', 'x'], 'LETTER: it is required'],
     [['sagas', 'list', '--older-than', 'soon'], 'expected a time such as'],
+    [
+      ['orders', 'place', 'cup', '--key', 'ü€'],
+      '--key: expected 1 to 200 printable characters of Latin-1',
+    ],
+    [
+      ['orders', 'place', 'cup', '--key', 'a\nb'],
+      '--key: expected 1 to 200 printable characters of Latin-1',
+    ],
+    [
+      ['orders', 'place', 'cup', '--key='],
+      '--key: expected 1 to 200 printable characters of Latin-1',
+    ],
+    [['orders', 'list', '--url', 'ftp://x'], '--url: expected an http:// or https:// URL'],
     [['help', 'letter'], "did you mean 'letters'?"],
   ])('%j', (words, expected) => {
     const parse = () => parseCommandLine(words, commands)

@@ -115,14 +115,14 @@ describe('payments, against a server that answers as payment-service is specifie
     await using payments = await serve((app) => {
       app.get('/payments', () => {
         throw problem(400, 'invalid-request', 'The request does not fit the schema.', {
-          errors: [{ path: 'query.orderId', message: 'Invalid UUID' }],
+          errors: [{ path: 'query.orderId', message: 'expected a UUID of version 7' }],
         })
       })
     })
     const { code, err } = await edp(['payments', 'list', '--order', 'x', '--url', payments.url])
     expect(code).toBe(1)
     expect(err).toBe(
-      'edp: Bad Request (400): The request does not fit the schema.\n  query.orderId: Invalid UUID\n',
+      'edp: Bad Request (400): The request does not fit the schema.\n  query.orderId: expected a UUID of version 7\n',
     )
   })
 })
@@ -135,11 +135,18 @@ describe('a service that does not answer', () => {
     expect(err).toContain('EDP_DLQ_ALERTER_URL')
   })
 
-  it('is no address at all', async () => {
-    const { code, err } = await edp(['alerts', 'list', '--url', 'localhost:7105'])
-    expect([code, err]).toEqual([
-      1,
-      'edp: the address of dlq-alerter is no http URL: localhost:7105\n',
-    ])
+  it.each(['localhost:7105', 'nonsense', 'ftp://x'])('at %s is wrong use', async (url) => {
+    const { code, err } = await edp(['alerts', 'list', '--url', url])
+    expect(code).toBe(2)
+    expect(err).toContain(`edp: --url: expected an http:// or https:// URL, found ${url}\n`)
+  })
+
+  it.each([
+    [['orders', 'place', 'cup', '--customer', 'ada'], 'EDP_ORDER_SERVICE_URL'],
+    [['stack', 'status'], 'EDP_ORDER_SERVICE_URL'],
+  ])('%j with a setting that is no URL is wrong use', async (words, setting) => {
+    const { code, out, err } = await edp(words, { env: { [setting]: 'foo' } })
+    expect([code, out]).toEqual([2, ''])
+    expect(err).toMatch(`edp: ${setting}: expected an http:// or https:// URL, found foo\n`)
   })
 })

@@ -1,6 +1,6 @@
 import { sku } from '@edp/event-schemas'
 import type { Database } from '@edp/runtime'
-import { problem, problemSchema } from '@edp/runtime/http'
+import { problem, problemSchema, queryNumber } from '@edp/runtime/http'
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { StockQueries } from './db/stock.ts'
@@ -18,7 +18,7 @@ const pageQuery = z.strictObject({
     .regex(printable, notPrintable)
     .default('')
     .describe('nextCursor of the page before'),
-  limit: z.coerce.number().int().positive().max(1000).default(100),
+  limit: queryNumber(1, 1000).default(100),
 })
 const receiveBody = z.strictObject({
   quantity: z.int().positive().max(1_000_000_000),

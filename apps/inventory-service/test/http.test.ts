@@ -141,6 +141,7 @@ describe('reading stock', () => {
     ['limit=0', ['query.limit']],
     ['limit=many', ['query.limit']],
     ['limit=1001', ['query.limit']],
+    ['limit=1e1', ['query.limit']],
     ['page=2', ['query.page']],
     ['cursor=%00', ['query.cursor']],
   ])('the query %s is refused with its path', async (query, paths) => {

@@ -3,6 +3,7 @@ import {
   daysFrom,
   kafkaConfig,
   milliseconds,
+  millisecondsFrom,
   positiveInteger,
   processConfig,
   rabbitmqConfig,
@@ -32,7 +33,7 @@ export const config = z.object({
   CUSTOMER_EMAIL_DOMAIN: domain
     .default('customers.example')
     .describe("facts carry a customer's id and no address: the address is <id>@ this"),
-  REVIEW_REQUEST_DELAY_MS: milliseconds
+  REVIEW_REQUEST_DELAY_MS: millisecondsFrom(0)
     .default(3_600_000)
     .describe('after the confirmation, until the customer is asked for a review'),
   DIGEST_INTERVAL_MS: positiveInteger.default(86_400_000).describe('between two digests'),

@@ -1,5 +1,5 @@
 import { orderId } from '@edp/event-schemas'
-import { problemSchema } from '@edp/runtime/http'
+import { problemSchema, queryNumber } from '@edp/runtime/http'
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { NotificationQueries } from './db/notification-queries.ts'
@@ -9,7 +9,7 @@ const pageQuery = z.strictObject({
   orderId: orderId.optional(),
   status: z.enum(statuses).optional().describe('dead: what a person should look at'),
   cursor: z.uuid().optional().describe('nextCursor of the page before'),
-  limit: z.coerce.number().int().positive().max(1000).default(100),
+  limit: queryNumber(1, 1000).default(100),
 })
 const notificationView = z.strictObject({
   id: z.string().describe("also the job's id, and X-Notification-Id of the e-mail"),

@@ -14,7 +14,7 @@ import { orderFulfilment } from '../src/domain/fulfilment.ts'
 import { exploreChoreography } from './choreography.ts'
 import { plantedChoreographyBugs } from './planted-bugs.ts'
 
-const help = `pnpm explore [--help]
+const help = `Usage: pnpm explore [--help]
 
 Runs the order's saga, and its choreography, over everything that can happen: every order of messages, duplicates, losses,
 time-outs, cancels, an operator's retry and skip, refusals, failing undos, parked messages and redrives. It is the code that

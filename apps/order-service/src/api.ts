@@ -10,6 +10,7 @@ import {
   quantity,
   sku,
 } from '@edp/event-schemas'
+import { queryNumber } from '@edp/runtime/http'
 import { z } from 'zod'
 import type { Order } from './domain/order.ts'
 import { amountMinorMax } from './domain/prices.ts'
@@ -127,12 +128,7 @@ export function viewOrder(order: Order, lines: readonly PricedLine[]): OrderView
 }
 
 /** How much of a list is asked for. */
-export const limit = z
-  .string()
-  .regex(/^[1-9]\d{0,2}$/, `expected a whole number from 1 to ${pageMax}`)
-  .transform(Number)
-  .pipe(z.int().max(pageMax))
-  .default(pageDefault)
+export const limit = queryNumber(1, pageMax).default(pageDefault)
 
 /** What `GET /orders` filters by. The newest come first; a cursor is the last order of a page. */
 export const ordersQuery = z.strictObject({

@@ -1,5 +1,5 @@
 import { type Database, sqlState, traceparentFrom } from '@edp/runtime'
-import { type HttpApp, problem, problemSchema } from '@edp/runtime/http'
+import { type HttpApp, problem, problemSchema, refuseRepeated } from '@edp/runtime/http'
 import { readSaga } from '@edp/saga/postgres'
 import {
   noBody,
@@ -73,6 +73,7 @@ function addPlaceOrder(app: HttpApp, { placeOrder }: RouteOptions): void {
       response: { 202: orderView, 400: problemSchema, 409: problemSchema, 422: problemSchema },
     },
     handler: async (request, reply) => {
+      refuseRepeated(request, 'idempotency-key')
       const placed = await placeOrder({
         idempotencyKey: request.headers['idempotency-key'],
         body: request.body,

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request as httpRequest } from 'node:http'
 import { newId } from '@edp/event-schemas'
 import type { TestDatabase } from '@edp/testkit'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -101,6 +103,20 @@ describe('a bad order', () => {
     expect((await json(response)).errors).toMatchObject([{ path: 'headers.idempotency-key' }])
   })
 
+  test.each([
+    ['two', ['k-1', 'k-2']],
+    ['the same', ['k-1', 'k-1']],
+  ])('with %s Idempotency-Key headers is refused', async (_what, keys) => {
+    const request = httpRequest(`${url}/orders`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': keys },
+    })
+    request.end(JSON.stringify(cupAndPots))
+    const [response]: IncomingMessage[] = await once(request, 'response')
+    response?.resume()
+    expect(response?.statusCode).toBe(400)
+  })
+
   test('leaves nothing behind', async () => {
     const rows = await database.query(
       'select (select count(*) from orders)::int + (select count(*) from idempotency_key)::int as n',
@@ -115,6 +131,8 @@ describe('a bad request', () => {
     ['GET', '/orders?limit=0', 400, ['query.limit']],
     ['GET', '/orders?limit=101', 400, ['query.limit']],
     ['GET', '/orders?limit=1e1', 400, ['query.limit']],
+    ['GET', '/orders?limit=0x10', 400, ['query.limit']],
+    ['GET', '/orders?limit=%2B5', 400, ['query.limit']],
     ['GET', '/orders?limit=%2010', 400, ['query.limit']],
     ['GET', '/orders?limit=5&limit=6', 400, ['query.limit']],
     ['GET', '/orders?cursor=yesterday', 400, ['query.cursor']],

@@ -1,5 +1,5 @@
 import { instant } from '@edp/event-schemas'
-import { problemSchema } from '@edp/runtime/http'
+import { problemSchema, queryNumber } from '@edp/runtime/http'
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { Count, TallyQueries } from './db/tallies.ts'
@@ -12,7 +12,7 @@ const spanQuery = z.strictObject({
 })
 const minutesQuery = z.strictObject({
   cursor: instant.default(endOfTime).describe('nextCursor of the page before'),
-  limit: z.coerce.number().int().positive().max(1440).default(60),
+  limit: queryNumber(1, 1440).default(60),
 })
 
 const money = z.strictObject({ currency: z.string(), amountMinor: z.number(), orders: z.number() })

@@ -1,4 +1,5 @@
 import type { DeadRowDetail, DeadRowSummary } from '@edp/outbox/drain'
+import { queryNumber } from '@edp/runtime/http'
 import { z } from 'zod'
 
 /** What operators send and see of rows that can never be published: the schemas of `http.ts`. */
@@ -38,12 +39,7 @@ export const deadRowsQuery = z.strictObject({
   database: databaseName.optional(),
   status: status.optional(),
   cursor: cursor.optional(),
-  limit: z
-    .string()
-    .regex(/^[1-9]\d{0,2}$/, `expected a whole number from 1 to ${pageMax}`)
-    .transform(Number)
-    .pipe(z.int().max(pageMax))
-    .default(pageDefault),
+  limit: queryNumber(1, pageMax).default(pageDefault),
 })
 export type DeadRowsQuery = z.infer<typeof deadRowsQuery>
 

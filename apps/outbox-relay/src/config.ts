@@ -1,4 +1,10 @@
-import { kafkaConfig, milliseconds, postgresUrl, processConfig, rabbitmqConfig } from '@edp/runtime'
+import {
+  kafkaConfig,
+  millisecondsFrom,
+  postgresUrl,
+  processConfig,
+  rabbitmqConfig,
+} from '@edp/runtime'
 import { z } from 'zod'
 
 const expected =
@@ -34,8 +40,7 @@ export const config = z.object({
   ...kafkaConfig,
   ...rabbitmqConfig,
   OUTBOX_DATABASES: databases.describe('the databases to drain: a JSON object of name → URL'),
-  OUTBOX_LEASE_MS: milliseconds
-    .refine((value) => value >= 2000, { error: 'expected at least 2000' })
+  OUTBOX_LEASE_MS: millisecondsFrom(2000)
     .default(6000)
     .describe('how long a relay that vanished keeps others from taking over'),
   OUTBOX_DEAD_ROWS: policies

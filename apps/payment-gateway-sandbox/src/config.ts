@@ -1,4 +1,4 @@
-import { milliseconds, processConfig } from '@edp/runtime'
+import { millisecondsFrom, processConfig } from '@edp/runtime'
 import { z } from 'zod'
 
 export const config = z.object({
@@ -6,10 +6,10 @@ export const config = z.object({
   LEDGER_FILE: z
     .string({ error: 'expected the path of a file' })
     .describe('the ledger: JSON lines, made when it is not there'),
-  SLOW_MS: milliseconds
+  SLOW_MS: millisecondsFrom(0)
     .default(1500)
     .describe('how long tok_slow and tok_refund_fails take before they charge'),
-  HANG_MS: milliseconds
+  HANG_MS: millisecondsFrom(0)
     .default(60_000)
     .describe('how long tok_timeout_after_charge is silent when the client does not give up'),
 })

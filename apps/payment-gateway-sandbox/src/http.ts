@@ -1,4 +1,4 @@
-import { problem, problemSchema } from '@edp/runtime/http'
+import { problem, problemSchema, queryNumber } from '@edp/runtime/http'
 import type { FastifyReply } from 'fastify'
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -41,8 +41,8 @@ const voidView = z.strictObject({
   refundedMinor: z.int(),
 })
 const pageQuery = z.strictObject({
-  cursor: z.coerce.number().int().nonnegative().default(0),
-  limit: z.coerce.number().int().positive().max(10_000).default(1000),
+  cursor: queryNumber(0, Number.MAX_SAFE_INTEGER).default(0),
+  limit: queryNumber(1, 10_000).default(1000),
 })
 
 export type RouteOptions = { gateway: Gateway; ledger: Ledger; faults: Faults }

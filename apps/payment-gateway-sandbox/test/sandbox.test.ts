@@ -218,6 +218,9 @@ test('the ledger is paged, and its totals are those of its charges', async () =>
     },
   })
   expect(await (await fetch(`${sandbox.url}/ledger/totals`)).json()).toEqual({ totals })
+  for (const query of ['cursor=1e1', 'cursor=-1', 'limit=%2B5']) {
+    expect((await fetch(`${sandbox.url}/ledger?${query}`)).status).toBe(400)
+  }
 })
 
 test('after a SIGKILL under load every charge that was answered is in the ledger, once', async () => {

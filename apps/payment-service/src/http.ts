@@ -1,6 +1,6 @@
 import { orderId } from '@edp/event-schemas'
 import { type Database, type Logger, unreachable } from '@edp/runtime'
-import { problem, problemSchema } from '@edp/runtime/http'
+import { problem, problemSchema, queryNumber } from '@edp/runtime/http'
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { PaymentQueries } from './db/payment-queries.ts'
@@ -20,7 +20,7 @@ const pageQuery = z.strictObject({
   orderId: orderId.optional(),
   status: status.optional().describe('refund_failed: what a person should look at'),
   cursor: orderId.optional().describe('nextCursor of the page before'),
-  limit: z.coerce.number().int().positive().max(1000).default(100),
+  limit: queryNumber(1, 1000).default(100),
 })
 const paymentView = z.strictObject({
   orderId: z.string(),

@@ -1,4 +1,4 @@
-import { milliseconds, port, processConfig } from '@edp/runtime'
+import { millisecondsFrom, port, processConfig } from '@edp/runtime'
 import { z } from 'zod'
 
 export const config = z.object({
@@ -8,6 +8,8 @@ export const config = z.object({
   MAILS_FILE: z
     .string({ error: 'expected the path of a file' })
     .describe('the e-mails: JSON lines, made when it is not there'),
-  SLOW_MS: milliseconds.default(3000).describe('how long an e-mail to slow… waits for its answer'),
+  SLOW_MS: millisecondsFrom(0)
+    .default(3000)
+    .describe('how long an e-mail to slow… waits for its answer'),
 })
 export type Config = z.infer<typeof config>

@@ -1,4 +1,4 @@
-import { problemSchema } from '@edp/runtime/http'
+import { problemSchema, queryNumber } from '@edp/runtime/http'
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { Mail, MailFile } from './mail-file.ts'
@@ -21,7 +21,7 @@ const mailList = z.strictObject({
 const listQuery = z.strictObject({
   to: z.string().optional(),
   notificationId: z.string().optional(),
-  limit: z.coerce.number().int().positive().max(100_000).default(100),
+  limit: queryNumber(1, 100_000).default(100),
 })
 const addressPath = z.strictObject({ address: z.string() })
 

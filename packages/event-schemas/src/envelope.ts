@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { instant, priority } from './fields.ts'
+import { instant, priority, uuidV7 } from './fields.ts'
 import { newId } from './new-id.ts'
 
 /** Which style of saga a message belongs to. A handler of one style ignores the messages of the other. */
@@ -15,7 +15,7 @@ export type Direction = z.infer<typeof direction>
  * `id` is a uuid v7, made once by the producer; the inbox partitions by its time.
  */
 export const envelope = z.object({
-  id: z.uuidv7(),
+  id: uuidV7,
   source: z.string().min(1),
   type: z
     .string()

@@ -8,7 +8,9 @@ export const instant = z.iso
 /** Money is integer minor units with a currency: 1999 and EUR are 19.99 euro. */
 export const amountMinor = z.int().nonnegative()
 export const currency = z.string().regex(/^[A-Z]{3}$/, 'expected an ISO 4217 code such as EUR')
-export const orderId = z.uuidv7()
+/** With a message of its own: of a UUID of another version, `Invalid UUID` is untrue. */
+export const uuidV7 = z.uuidv7('expected a UUID of version 7')
+export const orderId = uuidV7
 /** The id of a saga is the id of its order, in both styles. */
 export const sagaId = orderId
 export const sku = z.string().min(1).max(64)

@@ -6,6 +6,7 @@ import {
   describeConfig,
   httpUrl,
   kafkaConfig,
+  milliseconds,
   positiveInteger,
   processConfig,
   rabbitmqConfig,
@@ -17,7 +18,7 @@ const schema = z.object({
   ...kafkaConfig,
   ...rabbitmqConfig,
   ...databaseConfig,
-  POLL_INTERVAL_MS: positiveInteger.default(20).describe('wait between polls'),
+  POLL_INTERVAL_MS: milliseconds.default(20).describe('wait between polls'),
 })
 
 const valid = {
@@ -61,6 +62,7 @@ test('every problem is named at once: variable, what was expected, what was give
     HTTP_PORT: '70000',
     LOG_LEVEL: 'loud',
     SHUTDOWN_TIMEOUT_MS: '10s',
+    SHUTDOWN_DELAY_MS: '99999999999',
     MESSAGING_NAMESPACE: 'Shop',
     RABBITMQ_URL: 'http://127.0.0.1',
     POLL_INTERVAL_MS: '0',
@@ -69,14 +71,17 @@ test('every problem is named at once: variable, what was expected, what was give
   expect(problems).toEqual([
     'HTTP_PORT: expected a port from 0 to 65535, given "70000"',
     'LOG_LEVEL: expected one of trace, debug, info, warn, error, fatal, silent, given "loud"',
-    'SHUTDOWN_TIMEOUT_MS: expected a whole number of milliseconds, given "10s"',
+    'SHUTDOWN_TIMEOUT_MS: expected a whole number of milliseconds from 1 to 2147483647, given "10s"',
+    'SHUTDOWN_DELAY_MS: expected a whole number of milliseconds from 0 to 2147483647, ' +
+      'given "99999999999"',
     'FAULT_POINTS: expected NAME=kill|throw|pause:MS[@N], separated by ;, ' +
       'given "relay.after-publish=explode"',
     'MESSAGING_NAMESPACE: expected a name of a-z, 0-9 and -, given "Shop"',
-    'KAFKA_BROKERS: expected a comma-separated list of host:port, but it is not set',
+    'KAFKA_BROKERS: expected a comma-separated list of host:port, each port from 1 to 65535, ' +
+      'but it is not set',
     'RABBITMQ_URL: expected an amqp:// or amqps:// URL, given "http://127.0.0.1"',
     'DATABASE_URL: expected a postgres:// URL, but it is not set',
-    'POLL_INTERVAL_MS: expected a whole number from 1, given "0"',
+    'POLL_INTERVAL_MS: expected a whole number of milliseconds from 1 to 2147483647, given "0"',
   ])
 })
 
@@ -107,12 +112,18 @@ test.each(['1e3', '0x10', ' ', '-1', '1.5', '12abc', 'NaN'])('%j is no port', (t
   expect(problemsOf({ ...valid, HTTP_PORT: text })).toHaveLength(1)
 })
 
-test.each(['broker', 'broker:', ':7092', 'a:1,,b:2', 'kafka://a:1'])(
-  '%j is no list of brokers',
-  (text) => {
-    expect(problemsOf({ ...valid, KAFKA_BROKERS: text })).toHaveLength(1)
-  },
-)
+test.each([
+  'broker',
+  'broker:',
+  ':7092',
+  'a:1,,b:2',
+  'kafka://a:1',
+  'a:99999',
+  'a:1,b:65536',
+  'a:0',
+])('%j is no list of brokers', (text) => {
+  expect(problemsOf({ ...valid, KAFKA_BROKERS: text })).toHaveLength(1)
+})
 
 test('help names every setting with its default or need, and its description', () => {
   const help = describeConfig(schema)

@@ -75,16 +75,29 @@ function urlOf(protocols: readonly string[]): (text: string) => string | undefin
 
 function brokers(text: string): string[] | undefined {
   const list = text.split(',').map((part) => part.trim())
-  return list.every((part) => /^[^\s:,/]+:\d{1,5}$/.test(part)) ? list : undefined
+  return list.every(isBroker) ? list : undefined
+}
+
+function isBroker(text: string): boolean {
+  const [, brokerPort = ''] = /^[^\s:,/]+:(\d+)$/.exec(text) ?? []
+  return wholeNumber(brokerPort, 1, 65_535) !== undefined
 }
 
 /** A TCP port. 0 lets the operating system choose. */
 export const port = setting('a port from 0 to 65535', (text) => wholeNumber(text, 0, 65_535))
 
-/** A time span in milliseconds. */
-export const milliseconds = setting('a whole number of milliseconds', (text) =>
-  wholeNumber(text, 0, 2_147_483_647),
-)
+// A longer timer of Node's fires at once.
+const timerMsMax = 2_147_483_647
+
+/** A time span in milliseconds, not shorter than `min`. 0 is for what may not be waited for at all. */
+export function millisecondsFrom(min: number): z.ZodType<number, string> {
+  return setting(`a whole number of milliseconds from ${min} to ${timerMsMax}`, (text) =>
+    wholeNumber(text, min, timerMsMax),
+  )
+}
+
+/** A time span in milliseconds that has to pass: an interval, a time-out, a deadline. */
+export const milliseconds = millisecondsFrom(1)
 
 /** A whole number from 1. */
 export const positiveInteger = setting('a whole number from 1', (text) =>
@@ -120,7 +133,10 @@ export const smtpUrl = setting('an smtp:// or smtps:// URL', urlOf(['smtp:', 'sm
 export const httpUrl = setting('an http:// or https:// URL', urlOf(['http:', 'https:']))
 
 /** `host:port,host:port`, as a list. */
-export const brokerList = setting('a comma-separated list of host:port', brokers)
+export const brokerList = setting(
+  'a comma-separated list of host:port, each port from 1 to 65535',
+  brokers,
+)
 
 /** The prefix of every topic, queue and consumer group. */
 export const namespace = setting('a name of a-z, 0-9 and -', (text) =>
@@ -146,7 +162,7 @@ export function processConfig(options: { httpPort: number }) {
     SHUTDOWN_TIMEOUT_MS: milliseconds
       .default(10_000)
       .describe('how long a stop may take before the process exits with 1'),
-    SHUTDOWN_DELAY_MS: milliseconds
+    SHUTDOWN_DELAY_MS: millisecondsFrom(0)
       .default(0)
       .describe('how long a stop first goes on working, so that a load balancer sees it coming'),
     FAULT_POINTS: faultPoints.optional().describe('faults to inject, for tests only'),

@@ -7,6 +7,7 @@ import { classify } from './errors.ts'
 
 /** One thing that is wrong with a request: where (`body.lines.0.quantity`) and what. */
 const problemErrorSchema = z.strictObject({ path: z.string(), message: z.string() })
+type ProblemError = z.infer<typeof problemErrorSchema>
 
 /** The body of every error answer: RFC 9457 problem details. Declare it in a route's `response`. */
 export const problemSchema = z
@@ -24,7 +25,7 @@ export const problemSchema = z
 export type ProblemExtra = {
   title?: string
   headers?: Readonly<Record<string, string>>
-  errors?: readonly z.infer<typeof problemErrorSchema>[]
+  errors?: readonly ProblemError[]
 }
 
 /** An answer that is an error and expected: a route throws it, the client sees all of it. */
@@ -50,6 +51,17 @@ export function problem(
   extra: ProblemExtra = {},
 ): Problem {
   return new Problem(status, code, detail, extra)
+}
+
+/**
+ * Refuses a header, named in small letters, that comes more than once: Node joins two to `a, b`, which nobody has sent.
+ * @throws Problem 400
+ */
+export function refuseRepeated(request: FastifyRequest, header: string): void {
+  const times = request.raw.headersDistinct[header]?.length ?? 0
+  if (times <= 1) return
+  const message = `expected the header once, found it ${times} times`
+  throw invalidRequest([{ path: `headers.${header}`, message }])
 }
 
 /** Answers any error as a problem. What is not the client's fault is logged and not shown. */
@@ -113,9 +125,7 @@ export function answerNotFound(request: FastifyRequest, reply: FastifyReply): vo
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (hasZodFastifySchemaValidationErrors(error)) {
-    return problem(400, 'invalid-request', 'The request does not fit the schema.', {
-      errors: error.validation.flatMap((one) => issuesOf(error.validationContext, one)),
-    })
+    return invalidRequest(error.validation.flatMap((one) => issuesOf(error.validationContext, one)))
   }
   const status = statusOf(error)
   if (error instanceof Error && status >= 400 && status < 500) {
@@ -127,6 +137,10 @@ function toProblem(error: unknown): Problem {
   // The database or a broker is away and nothing happened: the client may send the same again.
   if (classify(error) === 'transient-everything') return unavailable
   return problem(500, 'internal', 'The server failed to answer. The failure is logged.')
+}
+
+function invalidRequest(errors: readonly ProblemError[]): Problem {
+  return problem(400, 'invalid-request', 'The request does not fit the schema.', { errors })
 }
 
 const unavailable = problem(503, 'unavailable', 'The service cannot answer now. Try again.', {

@@ -1,10 +1,18 @@
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import { afterEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { AppError } from './errors.ts'
 import { createHealth, type Health } from './health.ts'
-import { createHttpServer, type HttpServer, problem, problemSchema } from './http.ts'
+import {
+  createHttpServer,
+  type HttpServer,
+  problem,
+  problemSchema,
+  queryNumber,
+  refuseRepeated,
+} from './http.ts'
 import { createLogger } from './logger.ts'
 
 const open: HttpServer[] = []
@@ -38,13 +46,17 @@ async function createServer(health: Health = createHealth()): Promise<HttpServer
     {
       schema: {
         body: orderSchema,
-        querystring: z.strictObject({ limit: z.coerce.number().int().max(10).optional() }),
+        querystring: z.strictObject({ limit: queryNumber(1, 10).optional() }),
         headers: z.object({ 'idempotency-key': z.string().min(1) }),
         response: { 202: z.strictObject({ lines: z.int() }), 400: problemSchema },
       },
     },
     async (request, reply) => reply.code(202).send({ lines: request.body.lines.length }),
   )
+  app.get('/once', (request) => {
+    refuseRepeated(request, 'idempotency-key')
+    return { key: request.headers['idempotency-key'] }
+  })
   app.get('/busy', () => {
     throw problem(409, 'busy', 'Another copy is being handled.', {
       headers: { 'retry-after': '2' },
@@ -115,13 +127,75 @@ test('bad query values and missing headers are named by where they are', async (
   })
 })
 
+test.each(['0', '11', '1e1', '0x10', '%2B5', '-1', '1.0', '07', '%207', '', '5&limit=6'])(
+  'limit=%s is refused, with what was expected',
+  async (limit) => {
+    const { app } = await createServer()
+    const url = `/orders?limit=${limit}`
+    const answer = await app.inject({ method: 'POST', url, headers, body: validOrder })
+    expect([answer.statusCode, answer.json()]).toMatchObject([
+      400,
+      { errors: [{ path: 'query.limit', message: 'expected a whole number from 1 to 10' }] },
+    ])
+  },
+)
+
+test.each([
+  { keys: ['a'], status: 200, answer: { key: 'a' } },
+  { keys: ['a, b'], status: 200, answer: { key: 'a, b' } },
+  { keys: ['a', 'b'], status: 400, answer: { errors: [{ path: 'headers.idempotency-key' }] } },
+  { keys: ['a', 'a'], status: 400, answer: { errors: [{ path: 'headers.idempotency-key' }] } },
+])('a header that may come once, sent as $keys, is $status', async ({ keys, status, answer }) => {
+  const server = await createServer()
+  await server.component.start()
+  const lines = keys.map((key) => `Idempotency-Key: ${key}\r\n`).join('')
+  const request = `GET /once HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${lines}\r\n`
+  const [head = '', body = ''] = (await exchange(server.url(), request)).split('\r\n\r\n')
+  expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+  expect(JSON.parse(body)).toMatchObject(answer)
+})
+
+test('a body that is encoded is 415 with the encoding that is taken', async () => {
+  const { app } = await createServer()
+  const send = (encoding: string, body: Buffer) =>
+    app.inject({
+      method: 'POST',
+      url: '/orders',
+      headers: {
+        ...headers,
+        'content-type': 'application/json',
+        'content-encoding': encoding,
+      },
+      body,
+    })
+  const json = Buffer.from(JSON.stringify(validOrder))
+  const refused = await send('gzip', gzipSync(json))
+  expect([refused.statusCode, refused.headers['accept-encoding']]).toEqual([415, 'identity'])
+  expect(problemSchema.parse(refused.json()).detail).toContain('must not be encoded')
+  expect((await send('Identity', json)).statusCode).toBe(202)
+})
+
 test.each([
   {
     what: 'malformed JSON',
     type: 'application/json',
     body: '{"lines":',
     status: 400,
-    says: 'JSON',
+    says: 'not valid JSON',
+  },
+  {
+    what: 'JSON with a prototype in it',
+    type: 'application/json',
+    body: '{"lines":[{"__proto__":{"admin":true}}]}',
+    status: 400,
+    says: 'no key __proto__',
+  },
+  {
+    what: 'JSON with the prototype of a constructor in it',
+    type: 'application/json',
+    body: '{"constructor":{"prototype":{"admin":true}}}',
+    status: 400,
+    says: 'no key constructor',
   },
   {
     what: 'not in UTF-8',

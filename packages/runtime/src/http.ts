@@ -18,12 +18,25 @@ import {
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod'
 import type { Health } from './health.ts'
-import { answerBrokenRequest, answerError, answerNotFound, problem } from './http-problems.ts'
+import {
+  answerBrokenRequest,
+  answerError,
+  answerNotFound,
+  type Problem,
+  problem,
+} from './http-problems.ts'
 import { systemRoutes } from './http-system-routes.ts'
 import type { Component } from './lifecycle.ts'
 import type { Logger } from './logger.ts'
 
-export { Problem, type ProblemExtra, problem, problemSchema } from './http-problems.ts'
+export {
+  Problem,
+  type ProblemExtra,
+  problem,
+  problemSchema,
+  refuseRepeated,
+} from './http-problems.ts'
+export { queryNumber } from './http-query.ts'
 
 /** A Fastify instance whose route schemas are zod schemas. */
 export type HttpApp = FastifyInstance<
@@ -132,7 +145,7 @@ function createApp(options: HttpServerOptions): HttpApp {
   }).withTypeProvider<ZodTypeProvider>()
 }
 
-/** A body is JSON in UTF-8, and nothing else. */
+/** A body is JSON in UTF-8, sent as it is, and nothing else. */
 function acceptJsonOnly(app: HttpApp): void {
   // With Fastify's parser for text it would be a string that does not fit, and not the 415 that it is.
   app.removeContentTypeParser(['text/plain', 'application/json'])
@@ -141,11 +154,38 @@ function acceptJsonOnly(app: HttpApp): void {
     'application/json',
     { parseAs: 'buffer' },
     (request, body, done) => {
+      const coding = request.headers['content-encoding'] ?? 'identity'
+      if (coding.toLowerCase() !== 'identity') return done(encodedBody(coding))
       // Decoded all the same, each broken character would be another one than was sent: customers would become one.
-      if (isUtf8(body)) return parse(request, body.toString('utf8'), done)
-      done(problem(400, 'invalid-json-body', 'The body is not valid UTF-8.'))
+      if (!isUtf8(body)) return done(invalidUtf8)
+      const text = body.toString('utf8')
+      void parse(request, text, (error, value) => {
+        // Of such a key Fastify's parser says that the body is not valid JSON.
+        done(error && isJson(text) ? forbiddenKey : error, value)
+      })
     },
   )
+}
+
+const invalidUtf8 = problem(400, 'invalid-json-body', 'The body is not valid UTF-8.')
+const forbiddenKey = problem(
+  400,
+  'forbidden-key',
+  'A body may have no key __proto__, and no key constructor with a key prototype in it.',
+)
+
+function encodedBody(coding: string): Problem {
+  const detail = `A body must not be encoded: expected no Content-Encoding, or identity, found ${coding}.`
+  return problem(415, 'encoded-body', detail, { headers: { 'accept-encoding': 'identity' } })
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 async function addDocs(app: HttpApp, options: HttpServerOptions): Promise<void> {

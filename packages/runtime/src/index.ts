@@ -11,6 +11,7 @@ export {
   kafkaConfig,
   logLevel,
   milliseconds,
+  millisecondsFrom,
   namespace,
   port,
   positiveInteger,

@@ -30,7 +30,7 @@ const signalsAreOneWithinMs = 1000
 /**
  * The whole edge of a process: `--help`, the environment, start, signals, exit code. Exits with 0
  * after an ordered stop on SIGTERM or SIGINT, with 1 on a bad environment, a failed start, a fatal
- * error, a second signal, or a stop that takes longer than `SHUTDOWN_TIMEOUT_MS`.
+ * error, a second signal, or a stop that takes longer than `SHUTDOWN_TIMEOUT_MS`, with 2 on an argument.
  */
 export async function runMain<C extends ProcessSettings>(options: MainOptions<C>): Promise<void> {
   const { name, config: schema, create } = options
@@ -38,6 +38,7 @@ export async function runMain<C extends ProcessSettings>(options: MainOptions<C>
     process.stdout.write(`${name} reads these environment variables:\n${describeConfig(schema)}\n`)
     return
   }
+  refuseArguments(name)
   const config = configOrExit(name, schema)
   enableFaultPoints(config.FAULT_POINTS)
   const logger = createLogger(name, config.LOG_LEVEL, { pretty: config.LOG_PRETTY })
@@ -58,6 +59,15 @@ export async function runMain<C extends ProcessSettings>(options: MainOptions<C>
   } catch (error) {
     edge.fatal(error)
   }
+}
+
+function refuseArguments(name: string): void {
+  const [argument] = process.argv.slice(2)
+  if (argument === undefined) return
+  process.stderr.write(
+    `${name}: unknown argument ${argument}: expected none, for the settings are environment variables, which --help lists\n`,
+  )
+  process.exit(2)
 }
 
 function configOrExit<C extends ProcessSettings>(name: string, schema: z.ZodType<C>): C {

@@ -56,7 +56,7 @@ test('a bad environment is one message on stderr with every problem, and exit 1'
   expect(stderr.trim().split('\n')).toEqual([
     'example-service: bad environment (4):',
     '  HTTP_PORT: expected a port from 0 to 65535, given "http"',
-    '  SHUTDOWN_TIMEOUT_MS: expected a whole number of milliseconds, given "soon"',
+    '  SHUTDOWN_TIMEOUT_MS: expected a whole number of milliseconds from 1 to 2147483647, given "soon"',
     '  DATABASE_URL: expected a postgres:// URL, but it is not set',
     expect.stringContaining('BEHAVIOUR: '),
   ])
@@ -76,6 +76,14 @@ test('--help lists the settings and exits 0, whatever the environment', async ()
   expect(await service.exit).toBe(0)
   expect(service.output().stdout).toMatch(/DATABASE_URL +required/)
   expect(service.output().stdout).toMatch(/BEHAVIOUR +default good +how it behaves/)
+})
+
+test('an argument that it does not know is wrong use, and exits 2', async () => {
+  const service = run({ DATABASE_URL: 'postgres://a:b@127.0.0.1/x' }, ['--bogus'])
+  expect(await service.exit).toBe(2)
+  const { stdout, stderr } = service.output()
+  expect(stdout).toBe('')
+  expect(stderr).toMatch(/^example-service: unknown argument --bogus: .*--help/)
 })
 
 test.each(['SIGTERM', 'SIGINT'] as const)('%s stops in order and exits 0', async (signal) => {

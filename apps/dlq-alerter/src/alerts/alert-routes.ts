@@ -1,4 +1,4 @@
-import { problemSchema } from '@edp/runtime/http'
+import { problemSchema, queryNumber } from '@edp/runtime/http'
 import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { severity } from './alert.ts'
@@ -14,7 +14,7 @@ const page = {
     .regex(/^\d{1,15}$/, 'expected the nextCursor of a page')
     .optional()
     .describe('nextCursor of the page before'),
-  limit: z.coerce.number().int().min(1).max(100).default(20),
+  limit: queryNumber(1, 100).default(20),
 }
 const alertsQuery = z.strictObject({ status: z.enum(['firing', 'resolved']).optional(), ...page })
 const notificationsQuery = z.strictObject({ status: notificationStatus.optional(), ...page })

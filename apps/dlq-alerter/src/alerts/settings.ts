@@ -1,4 +1,11 @@
-import { httpUrl, milliseconds, namespace, positiveInteger, setting } from '@edp/runtime'
+import {
+  httpUrl,
+  milliseconds,
+  millisecondsFrom,
+  namespace,
+  positiveInteger,
+  setting,
+} from '@edp/runtime'
 import { z } from 'zod'
 import { type ChannelName, channelNames } from './channels/channel.ts'
 
@@ -59,9 +66,11 @@ export const alertingConfig = {
     .default(30_000)
     .describe('how often metrics, and with them the counts of the queues, are read'),
   ALERT_READ_TIMEOUT_MS: milliseconds.default(3000).describe('for one page of metrics'),
-  ALERT_HOLD_MS: milliseconds.default(60_000).describe('how long a bound is exceeded first'),
-  ALERT_UNREADABLE_MS: milliseconds.default(120_000).describe('how long metrics may be unreadable'),
-  ALERT_RESOLVE_AFTER_MS: milliseconds
+  ALERT_HOLD_MS: millisecondsFrom(0).default(60_000).describe('how long a bound is exceeded first'),
+  ALERT_UNREADABLE_MS: millisecondsFrom(0)
+    .default(120_000)
+    .describe('how long metrics may be unreadable'),
+  ALERT_RESOLVE_AFTER_MS: millisecondsFrom(0)
     .default(30_000)
     .describe('how long an alert has to be quiet to be resolved'),
   ALERT_FLOOD_LETTERS_PER_MINUTE: positiveInteger
@@ -90,7 +99,7 @@ export const alertingConfig = {
   ALERT_ATTEMPTS_MAX: positiveInteger
     .default(120)
     .describe('to deliver a notification; about an hour'),
-  ALERT_FALLBACK_AFTER_MS: milliseconds
+  ALERT_FALLBACK_AFTER_MS: millisecondsFrom(0)
     .default(120_000)
     .describe('what is not delivered by then goes to the fallback too'),
 }
