@@ -30,7 +30,7 @@ export interface ChaosOutcome {
   count: number
 }
 
-const loadSecondsMin = 40
+const loadSecondsMin = 60
 const ordersPerSecondMax = 100
 
 /** Each app killed twice, RabbitMQ and Kafka restarted once, in an order that the seed determines. */

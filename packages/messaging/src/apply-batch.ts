@@ -1,9 +1,9 @@
 import type { ComposedMessage, Envelope } from '@edp/event-schemas'
 import { claim } from '@edp/idempotency'
 import { enqueue } from '@edp/outbox'
-import { faultPoint, type Tx } from '@edp/runtime'
+import { AppError, faultPoint, type Tx } from '@edp/runtime'
 import { BatchRows, mergeKeys } from './batch-rows.ts'
-import type { AllChanged, BoundMessage, Consumer, Tables } from './handler.ts'
+import type { AllChanged, BoundMessage, Consumer, Loaded, Tables } from './handler.ts'
 import { heldKeys, nothingParked, park, type ParkedCounts, sortOut } from './park.ts'
 import type { TakenMessage } from './read-message.ts'
 
@@ -23,13 +23,39 @@ export interface BatchResult<T extends Tables> {
   readonly changed: AllChanged<T> | undefined
 }
 
+/**
+ * Steps 2 to 6 of a batch of which every message is new and none is held, as nearly always: then it is loaded in the round trip of its
+ * claim, two round trips in all.
+ * @throws AppError `not-all-new` when it is not so: what was loaded for a message that is not to be handled may not be committed.
+ * Whatever else it throws may have come of such a message; `applyBatch` sorts them out.
+ */
+export async function applyAllNew<T extends Tables>(
+  tx: Tx,
+  options: ApplyOptions<T>,
+  messages: readonly TakenMessage<T>[],
+): Promise<BatchResult<T>> {
+  const bound = boundOf(messages)
+  // Sent at once and run in this order: what the claim has waited for is committed when the keys and the rows are read.
+  const [fresh, held, loaded] = await Promise.all([
+    claimFresh(options.consumer.name, tx, messages),
+    heldKeys(tx, options.consumer, messages),
+    load(tx, options.consumer, bound),
+  ])
+  if (sortOut(fresh, held).toHandle.length < messages.length) {
+    throw new AppError('not-all-new', 'some messages are not to be handled', { retry: 'permanent' })
+  }
+  const changed = await decideAll(tx, options, bound, loaded)
+  await faultPoint('pipeline.before-commit')
+  return { applied: messages.length, duplicate: 0, parked: nothingParked, changed }
+}
+
 /** Steps 2 to 6 of a batch: inbox, parking, load, decide, save; the outbox rows go out with the commit. */
 export async function applyBatch<T extends Tables>(
   tx: Tx,
   options: ApplyOptions<T>,
   messages: readonly TakenMessage<T>[],
 ): Promise<BatchResult<T>> {
-  // Sent at once and run in this order: what the claim has waited for is committed when the keys are read.
+  // In this order, as above.
   const [fresh, held] = await Promise.all([
     claimFresh(options.consumer.name, tx, messages),
     heldKeys(tx, options.consumer, messages),
@@ -52,9 +78,24 @@ export async function applyMessages<T extends Tables>(
   options: ApplyOptions<T>,
   messages: readonly BoundMessage<T>[],
 ): Promise<AllChanged<T> | undefined> {
-  const { consumer, now, source, namespace } = options
   if (messages.length === 0) return undefined
-  const loaded = await consumer.store.load(tx, mergeKeys(consumer.store, messages))
+  return decideAll(tx, options, messages, await load(tx, options.consumer, messages))
+}
+
+function load<T extends Tables>(
+  tx: Tx,
+  { store }: Consumer<T>,
+  messages: readonly BoundMessage<T>[],
+): Promise<Loaded<T>> {
+  return store.load(tx, mergeKeys(store, messages))
+}
+
+async function decideAll<T extends Tables>(
+  tx: Tx,
+  { consumer, now, source, namespace }: ApplyOptions<T>,
+  messages: readonly BoundMessage<T>[],
+  loaded: Loaded<T>,
+): Promise<AllChanged<T>> {
   const rows = new BatchRows(consumer.store, loaded)
   const sent: ComposedMessage[] = []
   for (const message of messages) {

@@ -3,6 +3,7 @@ import type {
   AllKeys,
   BoundMessage,
   Changed,
+  Loaded,
   RowStore,
   Rows,
   Tables,
@@ -24,10 +25,10 @@ export function mergeKeys<T extends Tables>(
 export class BatchRows<T extends Tables> {
   readonly rows: Rows<T>
   readonly #store: RowStore<T>
-  readonly #maps: { readonly [K in keyof T]: Map<string, T[K]> }
+  readonly #maps: Loaded<T>
   readonly #changed: { readonly [K in keyof T]: Set<string> }
 
-  constructor(store: RowStore<T>, loaded: { readonly [K in keyof T]: Map<string, T[K]> }) {
+  constructor(store: RowStore<T>, loaded: Loaded<T>) {
     this.#store = store
     this.#maps = loaded
     this.rows = loaded

@@ -22,6 +22,9 @@ export type AllKeys<T extends Tables> = { readonly [K in keyof T]: readonly stri
 /** The rows of a batch in memory, by table and key. */
 export type Rows<T extends Tables> = { readonly [K in keyof T]: ReadonlyMap<string, T[K]> }
 
+/** The rows of a batch as they were read. */
+export type Loaded<T extends Tables> = { readonly [K in keyof T]: Map<string, T[K]> }
+
 /** Rows that were changed or made, by table. */
 export type Changed<T extends Tables> = { readonly [K in keyof T]?: readonly T[K][] }
 
@@ -99,7 +102,7 @@ export interface RowStore<T extends Tables> {
    * Reads and locks all rows of a batch: one statement a table, sorted by key, in the order of the transaction rule. A row
    * that does not exist is left out of its map.
    */
-  load(tx: Tx, keys: AllKeys<T>): Promise<{ readonly [K in keyof T]: Map<string, T[K]> }>
+  load(tx: Tx, keys: AllKeys<T>): Promise<Loaded<T>>
   /**
    * Writes what changed: one statement a table. Need not wait for their answers. `sent` is what the batch sends, in order;
    * it is in the outbox already.

@@ -1,13 +1,5 @@
-import {
-  AppError,
-  counter,
-  type Database,
-  faultPoint,
-  histogram,
-  type Logger,
-  type Tx,
-} from '@edp/runtime'
-import { applyBatch, type BatchResult } from './apply-batch.ts'
+import { AppError, counter, type Database, faultPoint, histogram, type Logger } from '@edp/runtime'
+import { applyAllNew, applyBatch, type BatchResult } from './apply-batch.ts'
 import { type ConsumerRuns, killsMax } from './consumer-runs.ts'
 import { type Failure, failureOf, processKilled } from './failure.ts'
 import type { AllChanged, Consumer, Tables } from './handler.ts'
@@ -56,10 +48,17 @@ const batchSeconds = histogram('edp_consumer_batch_seconds', 'From taking a batc
   'consumer',
 ])
 
-/** Builds the pipeline of one consumer. The batch is the unit: one transaction, three round trips. */
+/** A pipeline at work. */
+interface Running<T extends Tables> extends PipelineOptions<T> {
+  /** Whether all messages of the batch before were handled: then those of the next one are expected to be. */
+  readonly last: { isAllNew: boolean }
+}
+
+/** Builds the pipeline of one consumer. The batch is the unit: one transaction, two round trips when all its messages are new. */
 export function createPipeline<T extends Tables>(options: PipelineOptions<T>): Pipeline {
   const { consumer, database, inboxRetentionDays = 8 } = options
   const { payloadBytesMax = payloadBytesMaxDefault } = options
+  const running: Running<T> = { ...options, last: { isAllNew: true } }
   return {
     ready: async () => {
       await database.ping()
@@ -70,7 +69,7 @@ export function createPipeline<T extends Tables>(options: PipelineOptions<T>): P
       const now = nowOf(options)
       const reading = { consumer, now, inboxRetentionDays, payloadBytesMax }
       const { messages, skipped } = readBatch(batch, reading)
-      await runBatch(options, messages, signal)
+      await runBatch(running, messages, signal)
       stop()
       count(consumer, 'skipped', skipped)
     },
@@ -78,7 +77,7 @@ export function createPipeline<T extends Tables>(options: PipelineOptions<T>): P
 }
 
 async function runBatch<T extends Tables>(
-  options: PipelineOptions<T>,
+  options: Running<T>,
   messages: readonly TakenMessage<T>[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -91,7 +90,7 @@ async function runBatch<T extends Tables>(
 
 /** At once too, unless a process was killed over some of them; each group marked before. */
 async function runMarked<T extends Tables>(
-  options: PipelineOptions<T> & { runs: ConsumerRuns },
+  options: Running<T> & { runs: ConsumerRuns },
   messages: readonly TakenMessage<T>[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -118,7 +117,7 @@ async function runMarked<T extends Tables>(
 
 /** `kills`: how many processes were killed over it, which only one of a single message is charged with. */
 async function runGroup<T extends Tables>(
-  options: PipelineOptions<T>,
+  options: Running<T>,
   messages: readonly TakenMessage<T>[],
   { kills, signal }: { kills: number; signal: AbortSignal | undefined },
 ): Promise<void> {
@@ -129,7 +128,7 @@ async function runGroup<T extends Tables>(
 
 /** Everything at once, else one by one, so that only the broken ones are parked. */
 async function runAll<T extends Tables>(
-  options: PipelineOptions<T>,
+  options: Running<T>,
   messages: readonly TakenMessage<T>[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -147,7 +146,7 @@ async function runAll<T extends Tables>(
 }
 
 async function runAlone<T extends Tables>(
-  options: PipelineOptions<T>,
+  options: Running<T>,
   message: TakenMessage<T>,
 ): Promise<void> {
   try {
@@ -163,7 +162,7 @@ async function runAlone<T extends Tables>(
 
 /** Parks a message that failed alone, unless somebody else has applied it meanwhile. */
 async function runFailed<T extends Tables>(
-  options: PipelineOptions<T>,
+  options: Running<T>,
   { incoming, inboxId, key }: TakenMessage<T>,
   failure: Failure,
 ): Promise<void> {
@@ -176,20 +175,35 @@ async function runFailed<T extends Tables>(
 }
 
 async function run<T extends Tables>(
-  options: PipelineOptions<T>,
+  options: Running<T>,
   messages: readonly TakenMessage<T>[],
 ): Promise<void> {
-  const { consumer, source, namespace, database } = options
-  const now = nowOf(options)
-  const apply = (tx: Tx) => applyBatch(tx, { consumer, source, namespace, now }, messages)
-  const result = await database.transaction(apply)
+  const result = await apply(options, messages)
   // What counts and what wakes others is known only after the commit.
   note(options, messages, result)
   await faultPoint('pipeline.after-commit')
 }
 
+async function apply<T extends Tables>(
+  options: Running<T>,
+  messages: readonly TakenMessage<T>[],
+): Promise<BatchResult<T>> {
+  const { consumer, source, namespace, database, last } = options
+  const to = { consumer, source, namespace, now: nowOf(options) }
+  if (last.isAllNew && messages.every(({ failure }) => failure === undefined)) {
+    try {
+      return await database.transaction((tx) => applyAllNew(tx, to, messages))
+    } catch (error) {
+      if (failureOf(error).class === 'transient-everything') throw error
+    }
+  }
+  const result = await database.transaction((tx) => applyBatch(tx, to, messages))
+  last.isAllNew = result.applied === messages.length
+  return result
+}
+
 function note<T extends Tables>(
-  options: PipelineOptions<T>,
+  options: Running<T>,
   messages: readonly TakenMessage<T>[],
   { applied, duplicate, parked, changed }: BatchResult<T>,
 ): void {
@@ -224,7 +238,7 @@ function logParked<T extends Tables>(
 }
 
 /** The messages are committed: whatever the callback does must not make them look as if they were not. */
-function notify<T extends Tables>(options: PipelineOptions<T>, changed: AllChanged<T>): void {
+function notify<T extends Tables>(options: Running<T>, changed: AllChanged<T>): void {
   try {
     options.consumer.afterCommit(changed)
   } catch (error) {

@@ -1,5 +1,5 @@
 import { outgoing } from '@edp/event-schemas'
-import { openDatabase, renderMetrics } from '@edp/runtime'
+import { type Database, openDatabase, renderMetrics } from '@edp/runtime'
 import { seededRandom, untilHandled } from '@edp/testkit'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -167,6 +167,37 @@ describe('around the transaction', () => {
     const batch = [...stream('z', 3), ...stream('a', 3), ...stream('m', 3), ...stream('a', 3)]
     await service().pipeline({ consumer }).handle(batch)
     expect(loads).toEqual([['a', 'm', 'z']])
+  })
+
+  test('what was read for a message that was applied before is not kept, though reading it wrote a row', async () => {
+    const messages = stream('gone', 3)
+    const pipeline = service().pipeline()
+    await pipeline.handle(messages)
+    await service().db.query('delete from counters')
+    await pipeline.handle(messages)
+    expect(await service().db.query('select key from counters')).toEqual([])
+  })
+
+  test('a batch of new messages is one transaction; a second one sorts out those that are not, once until all are new again', async () => {
+    let transactions = 0
+    const { database } = service()
+    const counting: Pick<Database, 'transaction' | 'ping'> = {
+      ping: () => database.ping(),
+      transaction: (work) => {
+        transactions += 1
+        return database.transaction(work)
+      },
+    }
+    const pipeline = service().pipeline({ database: counting })
+    const [first, second, ...others] = stream('n', 6)
+    const taken: number[] = []
+    for (const batch of [[first], [first, second], [first], [second], others.slice(0, 2), others]) {
+      transactions = 0
+      await pipeline.handle(batch.flatMap((message) => message ?? []))
+      taken.push(transactions)
+    }
+    expect(taken).toEqual([1, 2, 1, 1, 1, 2])
+    expect(await service().counter('n')).toMatchObject({ total: 6, applied: 6 })
   })
 
   test('afterCommit is told what changed, once it can be seen, and cannot fail the batch', async () => {
