@@ -11,7 +11,7 @@ interface Emptiness {
 /**
  * The wait after a fetch that brought nothing: doubles from `pollMinMs` to `pollMaxMs`, and goes on to `pollIdleMaxMs` with how long
  * nothing has come. So the first row after a pause is late by a hundredth of that pause at most, and an outbox that nobody
- * writes to costs a fifth.
+ * writes to is read a fifth as often.
  */
 export function emptyWaitMs(
   bounds: Pick<DrainBounds, 'pollMinMs' | 'pollMaxMs' | 'pollIdleMaxMs'>,

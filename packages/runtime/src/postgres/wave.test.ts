@@ -8,25 +8,40 @@ import type { Wave } from './wave.ts'
 const first = statement('wave_first', z.object({ id: z.int() }), 'select id from first')
 const second = statement('wave_second', z.object({ id: z.int() }), 'select id from second')
 
+const messageNames: Record<string, string> = {
+  P: 'parse',
+  B: 'bind',
+  D: 'describe',
+  E: 'execute',
+  S: 'sync',
+}
+
+/** The messages in what is written: each a letter, its length, and texts that end with a NUL. */
+function* readMessages(bytes: Buffer): Generator<string> {
+  for (let at = 0; at < bytes.length; ) {
+    const letter = String.fromCharCode(bytes.readUInt8(at))
+    const end = at + 1 + bytes.readInt32BE(at + 1)
+    const [one = '', two = ''] = bytes.toString('latin1', at + 5, end).split('\0')
+    // Of a Bind the portal, which has no name, comes first.
+    const statementName = letter === 'B' ? two : letter === 'P' ? one : ''
+    yield `${messageNames[letter] ?? letter} ${statementName}`.trimEnd()
+    at = end
+  }
+}
+
 /** A connection that notes every message it is sent and leaves the answers to the test. */
 function connection() {
   const messages: string[] = []
   const waves: Wave[] = []
-  const ignore = (): void => undefined
-  const note = (message: string) => (): unknown => messages.push(message)
   const parsedStatements: Record<string, string> = {}
-  const wire = {
-    stream: { cork: ignore, uncork: ignore },
-    parsedStatements,
-    parse: ({ name, text }: { name: string; text: string }) => {
-      parsedStatements[name] = text
-      messages.push(`parse ${name}`)
-    },
-    bind: ({ statement: name }: { statement: string }) => messages.push(`bind ${name}`),
-    describe: note('describe'),
-    execute: note('execute'),
-    sync: note('sync'),
-  } as unknown as pg.Connection
+  const write = (bytes: Buffer): void => {
+    for (const message of readMessages(bytes)) {
+      messages.push(message)
+      const [what, name] = message.split(' ')
+      if (what === 'parse' && name !== undefined) parsedStatements[name] = message
+    }
+  }
+  const wire = { stream: { writable: true, write }, parsedStatements } as unknown as pg.Connection
   const query = (wave: Wave): void => {
     wave.submit(wire)
     waves.push(wave)
