@@ -137,6 +137,8 @@ describe.skipIf(!canRun)('the native stack', { timeout: 120_000 }, () => {
 
   afterAll(async () => {
     await succeeds('reset')
+    // Services that run under `turbo dev` need it until the next `up`.
+    expect(existsSync(join(dir, 'env/order-service.env'))).toBe(true)
     rmSync(dir, { recursive: true, force: true })
   }, 60_000)
 

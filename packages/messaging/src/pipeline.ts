@@ -194,6 +194,7 @@ async function apply<T extends Tables>(
     try {
       return await database.transaction((tx) => applyAllNew(tx, to, messages))
     } catch (error) {
+      // Rolled back: nothing is done yet. Whatever it was, it may concern a message that is not to be handled at all.
       if (failureOf(error).class === 'transient-everything') throw error
     }
   }
