@@ -10,7 +10,6 @@ const alone = ['chaos', 'outages'].map((name) => `apps/e2e/test/${name}.test.ts`
 export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
-    passWithNoTests: true,
     // Ends a wait in vain only: one that is not ends when what it waits for is there.
     expect: { poll: { timeout: 10_000 } },
     // A third of the time went into loading the same modules for each file. So a test shares what a module keeps, such as its counters,

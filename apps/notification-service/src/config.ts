@@ -47,10 +47,10 @@ export const config = z.object({
   JOB_RETRY_BASE_MS: milliseconds
     .default(1000)
     .describe('bound of the first wait after such a refusal; doubled each time, with full jitter'),
-  JOB_LOCK_MS: positiveInteger
+  JOB_LOCK_MS: milliseconds
     .default(30_000)
     .describe("BullMQ's lock on a job; a job without one has stalled"),
-  LEASE_MS: positiveInteger
+  LEASE_MS: milliseconds
     .default(30_000)
     .describe('how long a notification is left to who claimed it; renewed at a third of it'),
   MAILS_PER_SECOND_MAX: positiveInteger

@@ -16,7 +16,7 @@ export const config = z.object({
   ...kafkaConfig,
   ...rabbitmqConfig,
   PAYMENT_GATEWAY_URL: httpUrl.describe('http://host:port of the payment gateway'),
-  GATEWAY_TIMEOUT_MS: positiveInteger
+  GATEWAY_TIMEOUT_MS: milliseconds
     .default(3000)
     .describe('silence of the gateway after which the outcome of a call is unknown'),
   GATEWAY_CALLS_MAX: positiveInteger.default(64).describe('calls of the gateway at the same time'),

@@ -23,13 +23,13 @@ export async function withLock<T>(dir: string, work: () => Promise<T>): Promise<
   writeFileSync(own, JSON.stringify({ pid: process.pid, started: startOf(process.pid) ?? '' }))
   try {
     await acquire(path, own)
-    try {
-      return await work()
-    } finally {
-      rmSync(path, { force: true })
-    }
   } finally {
     rmSync(own, { force: true })
+  }
+  try {
+    return await work()
+  } finally {
+    rmSync(path, { force: true })
   }
 }
 

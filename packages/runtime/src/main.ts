@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { z } from 'zod'
-import { ConfigError, describeConfig, type ProcessSettings, readConfig } from './config.ts'
+import { hasNoArguments } from './arguments.ts'
+import { ConfigError, type ProcessSettings, readConfig } from './config.ts'
 import { enableFaultPoints } from './fault-points.ts'
 import { createHealth, type Health } from './health.ts'
 import { createLogger, type Logger } from './logger.ts'
@@ -34,11 +35,7 @@ const signalsAreOneWithinMs = 1000
  */
 export async function runMain<C extends ProcessSettings>(options: MainOptions<C>): Promise<void> {
   const { name, config: schema, create } = options
-  if (process.argv.includes('--help')) {
-    process.stdout.write(`${name} reads these environment variables:\n${describeConfig(schema)}\n`)
-    return
-  }
-  refuseArguments(name)
+  if (!hasNoArguments(name, schema)) return
   const config = configOrExit(name, schema)
   enableFaultPoints(config.FAULT_POINTS)
   const logger = createLogger(name, config.LOG_LEVEL, { pretty: config.LOG_PRETTY })
@@ -59,15 +56,6 @@ export async function runMain<C extends ProcessSettings>(options: MainOptions<C>
   } catch (error) {
     edge.fatal(error)
   }
-}
-
-function refuseArguments(name: string): void {
-  const [argument] = process.argv.slice(2)
-  if (argument === undefined) return
-  process.stderr.write(
-    `${name}: unknown argument ${argument}: expected none, for the settings are environment variables, which --help lists\n`,
-  )
-  process.exit(2)
 }
 
 function configOrExit<C extends ProcessSettings>(name: string, schema: z.ZodType<C>): C {

@@ -5,6 +5,7 @@ import { migrate as runMigrations } from 'drizzle-orm/node-postgres/migrator'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { Client } from 'pg'
 import { z } from 'zod'
+import { hasNoArguments } from './arguments.ts'
 import { ConfigError, postgresUrl, readConfig } from './config.ts'
 
 /** What `migrate` needs. */
@@ -90,12 +91,13 @@ async function migrationFiles(folder: string): Promise<{ tag: string; hash: stri
 
 /**
  * The whole of an app's `src/migrate.ts`: migrates the database of `MIGRATION_DATABASE_URL`, says
- * what it did, and sets exit code 1 when it failed.
+ * what it did, and sets exit code 1 when it failed. `--help` and other arguments as `hasNoArguments` says.
  */
 export async function runMigrateMain(folder: string): Promise<void> {
   const schema = z.object({
     MIGRATION_DATABASE_URL: postgresUrl.describe('connects as the owner of the schema'),
   })
+  if (!hasNoArguments('migrate', schema)) return
   try {
     const { MIGRATION_DATABASE_URL: url } = readConfig(schema, process.env)
     const { applied, total } = await migrate({ url, folder })

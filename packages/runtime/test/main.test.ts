@@ -18,10 +18,14 @@ type Running = {
   exit: Promise<number | null>
 }
 
-function run(env: Record<string, string>, args: readonly string[] = []): Running {
+function run(
+  env: Record<string, string>,
+  args: readonly string[] = [],
+  fixture = 'example-service',
+): Running {
   const child = spawn(
     process.execPath,
-    ['--conditions=source', 'test/fixtures/example-service.ts', ...args],
+    ['--conditions=source', `test/fixtures/${fixture}.ts`, ...args],
     {
       cwd: packageFolder,
       env: { PATH: process.env['PATH'], ...env },
@@ -84,6 +88,17 @@ test('an argument that it does not know is wrong use, and exits 2', async () => 
   const { stdout, stderr } = service.output()
   expect(stdout).toBe('')
   expect(stderr).toMatch(/^example-service: unknown argument --bogus: .*--help/)
+})
+
+test('a program that migrates answers --help and refuses arguments likewise, and touches nothing', async () => {
+  const noDatabase = { MIGRATION_DATABASE_URL: 'postgres://a:b@127.0.0.1:1/x' }
+  const help = run(noDatabase, ['--help'], 'example-migrate')
+  expect(await help.exit).toBe(0)
+  expect(help.output().stdout).toMatch(/MIGRATION_DATABASE_URL +required/)
+
+  const wrong = run(noDatabase, ['--dry-run'], 'example-migrate')
+  expect(await wrong.exit).toBe(2)
+  expect(wrong.output().stderr).toMatch(/^migrate: unknown argument --dry-run: /)
 })
 
 test.each(['SIGTERM', 'SIGINT'] as const)('%s stops in order and exits 0', async (signal) => {
