@@ -1,5 +1,5 @@
 import type { OutboxRow, Publisher } from '@edp/outbox'
-import type { Component, Logger } from '@edp/runtime'
+import { AppError, type Component, type Logger } from '@edp/runtime'
 import type { ConfirmChannel, Message, Options } from 'amqplib'
 import { ConfirmWindow, type ConfirmingChannel } from './confirm-window.ts'
 import { Link } from './link.ts'
@@ -20,7 +20,7 @@ export interface RabbitPublisherOptions {
 
 /** AMQP's limit for the names of exchanges and routing keys. */
 const nameBytesMax = 255
-/** The broker closes a channel with this code (precondition failed) when a message is larger than it allows. */
+/** The broker closes a channel with this code (precondition failed) over a message that it does not take. */
 const preconditionFailed = 406
 
 /**
@@ -51,8 +51,9 @@ export function createRabbitPublisher(options: RabbitPublisherOptions): Publishe
         return { scope: 'broker', unsettled, error }
       }
       // The broker closes a channel over one publish, and all that were unconfirmed on it are lost with it.
-      const scope = codeOf(error) === preconditionFailed ? 'row' : 'destination'
-      return { scope, unsettled, error }
+      return error instanceof Error && codeOf(error) === preconditionFailed
+        ? { scope: 'row', unsettled, error: refusal(error) }
+        : { scope: 'destination', unsettled, error }
     } catch (error) {
       link.drop()
       return { scope: 'broker', unsettled: rows, error }
@@ -131,6 +132,12 @@ function propertiesOf(row: OutboxRow): Options.Publish {
     ...(contentType !== undefined && { contentType }),
     ...(Number.isFinite(sentAt) && { timestamp: Math.floor(sentAt / 1000) }),
   }
+}
+
+// Too large, unless it says something else: a header `CC` or `BCC` that is text is one that RabbitMQ keeps for itself.
+function refusal(error: Error): Error {
+  if (/larger than/.test(error.message)) return error
+  return new AppError('cannot-encode', error.message, { retry: 'permanent', cause: error })
 }
 
 function codeOf(error: unknown): unknown {

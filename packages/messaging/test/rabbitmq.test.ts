@@ -153,6 +153,26 @@ describe('the topology', () => {
     expect(codes(outcomes)).toEqual(failed)
     await publisher.stop()
   })
+
+  test('a row that RabbitMQ closes the channel over fails alone, and says what RabbitMQ said', async () => {
+    const publisher = createRabbitPublisher({ url, logger })
+    const rows = Array.from({ length: 8 }, (_, n) =>
+      row({ destination, key: n === 5 ? 'c' : String(n), payload: `{"n":${n}}` }),
+    )
+    const refused = row({ destination, key: 'c', payload: '{"n":2}' })
+    rows[2] = { ...refused, headers: { ...refused.headers, CC: 'RabbitMQ takes an array here' } }
+    const outcomes = await publisher.publish(rows)
+    const failed = codes(outcomes).flatMap((code, n) => (code === undefined ? [] : [[n, code]]))
+    expect(failed).toEqual([
+      [2, 'cannot-encode'],
+      [5, 'held-back'],
+    ])
+    expect(outcomes[2]).toMatchObject({
+      retry: 'permanent',
+      message: expect.stringContaining('unacceptable_type_in_header'),
+    })
+    await publisher.stop()
+  })
 })
 
 async function readQueue(destination: string, count: number): Promise<Stored[]> {

@@ -81,6 +81,9 @@ function kafkaHeaders(headers: Readonly<Record<string, SentHeader>>): IHeaders {
   return sent
 }
 
+/** Says where else a message goes, as an array: RabbitMQ closes the channel over anything else. */
+const brokersOwn = ['CC', 'BCC'] as const
+
 async function sendToRabbit(
   channel: ConfirmChannel,
   namespace: string,
@@ -94,6 +97,7 @@ async function sendToRabbit(
 function publish(channel: ConfirmChannel, namespace: string, message: FuzzMessage): boolean {
   const { wayIn, body } = message
   const { 'content-type': contentType, ...headers } = message.headers
+  if (brokersOwn.some((name) => name in headers)) return false
   const exchange = `${namespace}.${wayIn.exchange}`
   try {
     channel.publish(exchange, `${namespace}.${wayIn.name}`, body ?? Buffer.alloc(0), {
