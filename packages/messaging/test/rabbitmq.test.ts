@@ -57,9 +57,12 @@ describe('the topology', () => {
   const queue = { name: 'work', exchange: 'things' }
   const destination = `${namespace}.things/${namespace}.work`
 
-  test('can be declared again, and never with other arguments', async () => {
+  beforeAll(async () => {
     queues.push(queue.name)
     await declareTopology({ url, namespace, queues: [queue] })
+  })
+
+  test('can be declared again, and never with other arguments', async () => {
     await declareTopology({ url, namespace, queues: [queue] })
     const plain = await model.createChannel()
     plain.on('error', () => undefined)
