@@ -13,7 +13,7 @@ export interface Delivery {
 export interface BatchLaneOptions {
   pipeline: Pick<Pipeline, 'handle'>
   logger: Logger
-  /** The longest wait after a batch, in which the next one grows; 8 ms for each thousand messages a second. Default 15. */
+  /** The longest wait after a batch, in which the next one grows; 30 ms for each thousand messages a second. Default 30. */
   lingerMsMax?: number
   /** How many messages share a transaction; default 1000. What is more than that goes into two at a time. */
   batchMessagesMax?: number
@@ -48,7 +48,7 @@ export class BatchLane {
 
   constructor(options: BatchLaneOptions) {
     this.#options = options
-    this.#linger = new Linger({ msPerThousand: 8, maxMs: options.lingerMsMax ?? 15 })
+    this.#linger = new Linger({ msPerThousand: 30, maxMs: options.lingerMsMax ?? 30 })
   }
 
   /**

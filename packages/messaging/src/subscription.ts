@@ -20,7 +20,7 @@ export interface ConsumerOptions {
   health: Health
   /** Told once when the consumer has stopped for good: end the process, a silent stop is the worst failure. */
   onCrash: (error: AppError) => void
-  /** The longest wait after a batch, in which the next one grows; 8 ms for each thousand messages a second. Default 15. */
+  /** The longest wait after a batch, in which the next one grows; 30 ms for each thousand messages a second. Default 30. */
   lingerMsMax?: number
   /** How many messages share a transaction; default 1000. */
   batchMessagesMax?: number

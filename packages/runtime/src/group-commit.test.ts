@@ -133,7 +133,7 @@ test('under load groups begin apart, so that each is larger; what fills a group 
       await nextTurn()
     }
     expect(sizes).toHaveLength(4)
-    await vi.advanceTimersByTimeAsync(10)
+    await vi.advanceTimersByTimeAsync(15)
     await Promise.all(late)
     expect(sizes).toEqual([500, 500, 500, 500, 20])
   } finally {
