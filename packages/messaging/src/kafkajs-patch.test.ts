@@ -79,6 +79,25 @@ describe('encoding and decoding', () => {
     await fc.assert(roundTrip, { seed, numRuns: 100 })
   })
 
+  // The memory of one is used again for the next.
+  it('keeps requests apart that are made at the same time, after each other, and after one that failed', async () => {
+    const timestamp = 1_700_000_000_000
+    const sizes = [3, 40_000, 5_000_000, 700]
+    const sets = sizes.map((size, index) => [{ value: `${index}`.repeat(size), timestamp }])
+    const encode = (messages: OutgoingMessage[]) => encodeRecordSet(kafkajs, messages)
+    const alone: Buffer[] = []
+    for (const messages of sets) alone.push(await encode(messages))
+    await expect(encode([{ value: 5, timestamp }])).rejects.toThrow(TypeError)
+
+    const together = await Promise.all(sets.map(encode))
+
+    for (const [index, recordSet] of together.entries()) {
+      expect(alone[index]?.equals(recordSet)).toBe(true)
+      const [message] = await decodeRecordSet(kafkajs, recordSet)
+      expect(message?.value?.toString()).toBe(sets[index]?.[0]?.value)
+    }
+  })
+
   it('takes over a header name from the record before only if its bytes are the same', async () => {
     const recordSet = await encodeRecordSet(kafkajs, [
       { value: 'v', headers: { éa: '1' } },
