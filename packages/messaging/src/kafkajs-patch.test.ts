@@ -93,8 +93,8 @@ describe('encoding and decoding', () => {
 
     for (const [index, recordSet] of together.entries()) {
       expect(alone[index]?.equals(recordSet)).toBe(true)
-      const [message] = await decodeRecordSet(kafkajs, recordSet)
-      expect(message?.value?.toString()).toBe(sets[index]?.[0]?.value)
+      const [first] = await decodeRecordSet(kafkajs, recordSet)
+      expect(first?.value?.toString()).toBe(sets[index]?.[0]?.value)
     }
   })
 
