@@ -81,20 +81,28 @@ describe('encoding and decoding', () => {
 
   // The memory of one is used again for the next.
   it('keeps requests apart that are made at the same time, after each other, and after one that failed', async () => {
-    const timestamp = 1_700_000_000_000
     const sizes = [3, 40_000, 5_000_000, 700]
-    const sets = sizes.map((size, index) => [{ value: `${index}`.repeat(size), timestamp }])
-    const encode = (messages: OutgoingMessage[]) => encodeRecordSet(kafkajs, messages)
+    const values = sizes.map((size, index) => `${index}`.repeat(size))
+    const encode = async (value: unknown): Promise<Buffer> => {
+      const messages = [{ value, timestamp: 1_700_000_000_000 }]
+      const topicData = [{ topic: 'topic', partitions: [{ partition: 0, messages }] }]
+      const request = kafkajs.produceV7({ acks: -1, timeout: 1, topicData })
+      const { buffer } = await kafkajs.createRequest({
+        correlationId: 1,
+        clientId: 'test',
+        request,
+      })
+      return buffer
+    }
     const alone: Buffer[] = []
-    for (const messages of sets) alone.push(await encode(messages))
-    await expect(encode([{ value: 5, timestamp }])).rejects.toThrow(TypeError)
+    for (const value of values) alone.push(await encode(value))
+    await expect(encode(5)).rejects.toThrow(TypeError)
 
-    const together = await Promise.all(sets.map(encode))
+    const together = await Promise.all(values.map(encode))
 
-    for (const [index, recordSet] of together.entries()) {
-      expect(alone[index]?.equals(recordSet)).toBe(true)
-      const [first] = await decodeRecordSet(kafkajs, recordSet)
-      expect(first?.value?.toString()).toBe(sets[index]?.[0]?.value)
+    for (const [index, request] of together.entries()) {
+      expect(alone[index]?.equals(request)).toBe(true)
+      expect(request.includes(values[index] ?? '')).toBe(true)
     }
   })
 
