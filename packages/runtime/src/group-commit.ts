@@ -1,7 +1,7 @@
 import { AppError, isConnectionError } from './errors.ts'
 import { Linger } from './linger.ts'
 
-/** At 1,000 items a second groups of fifteen: few transactions and, since less waits for the CPU, a lower latency too. */
+/** At 1,000 items a second groups of fifteen: few transactions and, since less waits for the CPU, the same latency (measured). */
 const lingerBounds = { msPerThousand: 15, maxMs: 15 }
 
 /** Adds an item to the next group and resolves with its result once the group is committed. */
